@@ -1,0 +1,169 @@
+// Package config reads Lifeboat's configuration file: YAML, decoded strictly, with every mistake named by line and
+// column. The other packages take plain options; only the commands know this file.
+package config
+
+import "time"
+
+// Config is the whole file.
+type Config struct {
+	Repository Repository          `yaml:"repository"`
+	Clusters   map[string]*Cluster `yaml:"clusters"`
+	Agent      Agent               `yaml:"agent"`
+	Scheduler  Scheduler           `yaml:"scheduler"`
+
+	// Path is the absolute path of the file it was read from.
+	Path string `yaml:"-"`
+}
+
+// Repository says where backups live.
+type Repository struct {
+	URL        Text        `yaml:"url"`
+	S3         *S3         `yaml:"s3"`
+	GCS        *GCS        `yaml:"gcs"`
+	Encryption *Encryption `yaml:"encryption"`
+}
+
+// S3 holds the settings of s3:// repositories.
+type S3 struct {
+	Endpoint  string `yaml:"endpoint"`
+	Region    string `yaml:"region"`
+	PathStyle bool   `yaml:"path_style"`
+}
+
+// GCS holds the settings of gs:// repositories.
+type GCS struct {
+	Endpoint string `yaml:"endpoint"`
+}
+
+// Encryption names the age recipients that objects are sealed for.
+type Encryption struct {
+	Recipients   []string `yaml:"recipients"`
+	IdentityFile string   `yaml:"identity_file"`
+}
+
+// Cluster is one PostgreSQL cluster: its server, its schedules and its documented targets.
+type Cluster struct {
+	Connection    string            `yaml:"connection"`
+	DataDirectory string            `yaml:"data_directory"`
+	WAL           WAL               `yaml:"wal"`
+	Backup        Backup            `yaml:"backup"`
+	Retention     Retention         `yaml:"retention"`
+	Census        Census            `yaml:"census"`
+	Drills        map[string]*Drill `yaml:"drills"`
+	Targets       Targets           `yaml:"targets"`
+}
+
+// WAL says how WAL reaches the repository.
+type WAL struct {
+	Stream   bool     `yaml:"stream"`
+	Interval Duration `yaml:"interval"`
+}
+
+// Backup is the schedule of base backups.
+type Backup struct {
+	Schedule  Schedule `yaml:"schedule"`
+	FullEvery Duration `yaml:"full_every"`
+}
+
+// Retention says which backups expiry keeps.
+type Retention struct {
+	Keep        Duration `yaml:"keep"`
+	MinimumFull int      `yaml:"minimum_full"`
+}
+
+// Census is the schedule of censuses.
+type Census struct {
+	Schedule Schedule `yaml:"schedule"`
+}
+
+// Drill is one named drill: when it runs and to which target.
+type Drill struct {
+	Schedule Schedule `yaml:"schedule"`
+	To       Text     `yaml:"to"`
+}
+
+// Targets are the documented promises that drills measure against.
+type Targets struct {
+	Rows               Percent  `yaml:"rows"`
+	RestorePerTerabyte Duration `yaml:"restore_per_terabyte"`
+	RPO                Duration `yaml:"rpo"`
+	WarnAt             Percent  `yaml:"warn_at"`
+}
+
+// Agent is where the agent listens.
+type Agent struct {
+	Socket string `yaml:"socket"`
+	Listen string `yaml:"listen"`
+}
+
+// Scheduler is where drills run.
+type Scheduler struct {
+	WorkDirectory string `yaml:"work_directory"`
+	PostgresBin   string `yaml:"postgres_bin"`
+	Listen        string `yaml:"listen"`
+}
+
+// The targets of the runbook: rows within 1 %, 1 TB restored in 2 h, at most 60 s lost, a warning from 70 % on.
+const (
+	defaultRows       = Percent(1)
+	defaultPerTB      = Duration(2 * time.Hour)
+	defaultRPO        = Duration(60 * time.Second)
+	defaultRPOStream  = Duration(5 * time.Second)
+	defaultWarnAt     = Percent(70)
+	defaultInterval   = Duration(time.Second)
+	defaultScratch    = "/var/lib/lifeboat/scratch"
+	defaultMinimum    = 2
+	defaultKeep       = Duration(14 * 24 * time.Hour)
+	quarterlySchedule = "0 6 1 1,4,7,10 *"
+)
+
+func defaults() *Config {
+	return &Config{
+		Agent:     Agent{Socket: "/run/lifeboat/agent.sock", Listen: "127.0.0.1:9870"},
+		Scheduler: Scheduler{WorkDirectory: defaultScratch, Listen: "127.0.0.1:9871"},
+	}
+}
+
+// fill sets what a cluster left out to the documented default.
+func (c *Cluster) fill() {
+	setDefault(&c.WAL.Interval, defaultInterval)
+	setDefault(&c.Retention.Keep, defaultKeep)
+	setDefault(&c.Retention.MinimumFull, defaultMinimum)
+	setDefault(&c.Targets.Rows, defaultRows)
+	setDefault(&c.Targets.RestorePerTerabyte, defaultPerTB)
+	setDefault(&c.Targets.WarnAt, defaultWarnAt)
+	rpo := defaultRPO
+	if c.WAL.Stream {
+		rpo = defaultRPOStream
+	}
+	setDefault(&c.Targets.RPO, rpo)
+	c.fillDrills()
+}
+
+// fillDrills adds the two built-in drills where the file does not define drills of these names.
+func (c *Cluster) fillDrills() {
+	if c.Drills == nil {
+		c.Drills = map[string]*Drill{}
+	}
+	builtin := map[string]*Drill{
+		"nightly":   {To: Text{Value: "latest"}},
+		"quarterly": {To: Text{Value: "1h ago"}, Schedule: Schedule{Text: Text{Value: quarterlySchedule}}},
+	}
+	for name, d := range builtin {
+		if c.Drills[name] == nil {
+			c.Drills[name] = d
+		}
+	}
+	for _, d := range c.Drills {
+		if d.To.Value == "" {
+			d.To.Value = "latest"
+		}
+	}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

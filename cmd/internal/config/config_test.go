@@ -1,0 +1,174 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const documented = `
+repository:
+  url: file:///var/lib/lifeboat/repository
+  s3: {endpoint: http://127.0.0.1:7070, region: us-east-1, path_style: true}
+  gcs: {endpoint: http://127.0.0.1:4443}
+clusters:
+  main:
+    connection: host=/var/run/postgresql user=lifeboat dbname=postgres
+    data_directory: /var/lib/postgresql/15/main
+    wal: {stream: true, interval: 1s}
+    backup: {schedule: "0 2 * * *", full_every: 7d}
+    retention: {keep: 14d, minimum_full: 2}
+    census: {schedule: "30 3 * * *"}
+    drills:
+      nightly:   {schedule: "0 4 * * *", to: latest}
+      quarterly: {schedule: "0 6 1 1,4,7,10 *", to: 1h ago}
+    targets: {rows: 1%, restore_per_terabyte: 2h, rpo: 60s, warn_at: 70%}
+agent:     {socket: /run/lifeboat/agent.sock, listen: 127.0.0.1:9870}
+scheduler: {work_directory: /var/lib/lifeboat/scratch, postgres_bin: /usr/lib/postgresql/15/bin, listen: 127.0.0.1:9871}
+`
+
+func TestTheDocumentedConfigurationIsRead(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("lifeboat.yaml", []byte(documented))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, main, err := c.Cluster("")
+	if err != nil || name != "main" {
+		t.Fatalf("the only cluster: %q, %v", name, err)
+	}
+	if got := time.Duration(main.Backup.FullEvery); got != 7*24*time.Hour {
+		t.Errorf("full_every: %v", got)
+	}
+	if main.Targets.Rows != 1 || main.Targets.WarnAt != 70 || time.Duration(main.Targets.RPO) != time.Minute {
+		t.Errorf("targets: %+v", main.Targets)
+	}
+	if main.Drills["quarterly"].To.Value != "1h ago" || main.Drills["nightly"].Schedule.Schedule == nil {
+		t.Errorf("drills: %+v", main.Drills)
+	}
+}
+
+func TestWhatIsLeftOutHasTheDocumentedDefault(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("x", []byte("repository: {url: 'file:///r'}\nclusters: {main: }\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	main := c.Clusters["main"]
+	if time.Duration(main.Targets.RestorePerTerabyte) != 2*time.Hour || main.Drills["quarterly"].To.Value != "1h ago" || main.Drills["nightly"].To.Value != "latest" {
+		t.Errorf("defaults: %+v", main)
+	}
+	if c.Scheduler.WorkDirectory != "/var/lib/lifeboat/scratch" {
+		t.Errorf("work directory: %q", c.Scheduler.WorkDirectory)
+	}
+}
+
+func TestStreamingPromisesASmallerLoss(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("x", []byte("repository: {url: 'file:///r'}\nclusters: {main: {wal: {stream: true}}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := time.Duration(c.Clusters["main"].Targets.RPO); got != 5*time.Second {
+		t.Errorf("rpo: %v", got)
+	}
+}
+
+func TestEachMistakeIsNamedWithItsPlace(t *testing.T) {
+	t.Parallel()
+	head := "repository: {url: 'file:///r'}\n"
+	for name, tc := range map[string]struct{ text, want string }{
+		"unknown key":            {head + "clusters:\n  main: {conection: x}\n", `f.yaml:3:10: unknown field "conection"`},
+		"duplicate key":          {head + "repository: {url: 'file:///s'}\n", "f.yaml:2:1: "},
+		"not YAML":               {head + "clusters: [\n", "f.yaml:"},
+		"no repository":          {"clusters: {main: {}}\n", "repository.url is missing"},
+		"relative repository":    {"repository: {url: 'file://r/x'}\nclusters: {main: {}}\n", "f.yaml:1:19: repository.url: \"file://r/x\" names no absolute path"},
+		"path instead of URL":    {"repository: {url: /var/x}\nclusters: {main: {}}\n", "does not begin with file://"},
+		"object store":           {"repository: {url: 's3://b/p'}\nclusters: {main: {}}\n", "cannot store in s3:// yet"},
+		"encryption":             {"repository: {url: 'file:///r', encryption: {recipients: [age1x]}}\nclusters: {main: {}}\n", "cannot encrypt yet"},
+		"no cluster":             {head, "no cluster is named"},
+		"bad cluster name":       {head + "clusters: {Main: {}}\n", `"Main" is not a cluster name`},
+		"duration without unit":  {head + "clusters: {main: {retention: {keep: 14}}}\n", `f.yaml:2:37: "14" is not a length of time`},
+		"negative duration":      {head + "clusters: {main: {retention: {keep: -1d}}}\n", "is not a length of time"},
+		"zero duration":          {head + "clusters: {main: {retention: {keep: 0s}}}\n", "longer than nothing"},
+		"percent without sign":   {head + "clusters: {main: {targets: {rows: 1}}}\n", `"1" has no unit`},
+		"percent above 100":      {head + "clusters: {main: {targets: {rows: 101%}}}\n", "not a percentage above 0%"},
+		"bad schedule":           {head + "clusters: {main: {backup: {schedule: nightly}}}\n", `"nightly" is not a cron schedule`},
+		"bad connection":         {head + "clusters: {main: {connection: 'host=x port=abc'}}\n", "clusters.main.connection is not a connection string"},
+		"relative data dir":      {head + "clusters: {main: {data_directory: data}}\n", "not an absolute path"},
+		"relative work dir":      {head + "clusters: {main: {}}\nscheduler: {work_directory: x}\n", "scheduler.work_directory"},
+		"no full backup to keep": {head + "clusters: {main: {retention: {minimum_full: -1}}}\n", "minimum_full must be 1 or more"},
+		"map for a value":        {head + "clusters: {main: {targets: {rpo: {a: b}}}}\n", "a single value is expected here"},
+		"list for a map":         {head + "clusters: [main]\n", "f.yaml:2:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Parse("f.yaml", []byte(tc.text))
+			var located *Error
+			if !errors.As(err, &located) {
+				t.Fatalf("no *Error but %v", err)
+			}
+			if !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("says %q, not %q", err, tc.want)
+			}
+			if strings.Count(err.Error(), "\n") > 0 {
+				t.Errorf("more than one sentence: %q", err)
+			}
+		})
+	}
+}
+
+func TestAFileThatOthersCanReadIsRefused(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lifeboat.yaml")
+	if err := os.WriteFile(path, []byte(documented), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err != nil {
+		t.Fatalf("0600: %v", err)
+	}
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o620} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+			t.Errorf("%04o: %v", mode, err)
+		}
+	}
+}
+
+func TestAMissingFileSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"))
+	if err == nil || !strings.Contains(err.Error(), "lifeboat init") {
+		t.Errorf("says %v", err)
+	}
+}
+
+func TestSeveralClustersNeedAChoice(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("x", []byte("repository: {url: 'file:///r'}\nclusters: {a: {}, b: {}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Cluster(""); err == nil || !strings.Contains(err.Error(), "(a, b)") {
+		t.Errorf("none chosen: %v", err)
+	}
+	if _, _, err := c.Cluster("c"); err == nil {
+		t.Error("an unknown cluster was found")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(documented))
+	f.Add([]byte("clusters: {main: {targets: {rows: 1%}}}"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		c, err := Parse("f", raw)
+		if (c == nil) == (err == nil) {
+			t.Errorf("neither or both: %v, %v", c, err)
+		}
+	})
+}
