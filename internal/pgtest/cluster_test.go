@@ -71,9 +71,13 @@ func TestKillLeavesNoProcess(t *testing.T) {
 	busy := c.Conn(t.Context())
 	failed := make(chan error)
 	go func() {
-		_, err := busy.Exec(t.Context(), "SELECT pg_sleep(600)")
+		// A backend that waits notices that its postmaster is gone; one that computes does not.
+		_, err := busy.Exec(t.Context(), "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b")
 		failed <- err
 	}()
+	for c.Value(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '% b' AND state = 'active'") != "1" {
+		time.Sleep(10 * time.Millisecond)
+	}
 	c.Kill()
 	if err := <-failed; err == nil {
 		t.Error("a query outlives the server")
