@@ -1,0 +1,148 @@
+// Command lifeboat-wal is the hook that PostgreSQL runs for every WAL file:
+//
+//	archive_command = '/usr/local/bin/lifeboat-wal push %p'
+//	restore_command = '/usr/local/bin/lifeboat-wal fetch %f %p'
+//
+// It is kept apart from lifeboat so that it starts at once, links nothing that it does not need, and stands between
+// PostgreSQL and whatever may happen to the process that does the work: a crash, a kill or a missing binary comes out
+// as the exit code that keeps data safe.
+//
+// push exits 0 only when the file is durable, else between 1 and 125: PostgreSQL takes a code above 125 as the end of
+// its archiver process. fetch exits 0, 1 (authoritatively absent) or 254 (unknown): PostgreSQL takes a code from 1 to
+// 125 as the end of WAL and promotes, and one above as a reason to stop
+// (https://www.postgresql.org/docs/current/continuous-archiving.html).
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+const (
+	exitDone    = 0
+	exitFailed  = 1   // of push; of fetch it means absent
+	exitUnknown = 254 // of fetch: do not conclude anything
+	highestPush = 125
+)
+
+// hook is one of the two things that PostgreSQL asks for.
+type hook struct {
+	name, command string
+	operands      string
+	count         int
+	failure       int                // what the hook exits with when the work could not be done at all
+	translate     func(code int) int // from the worker's exit code to the hook's
+}
+
+var hooks = []hook{
+	{name: "push", command: "archive-push", operands: "PATH", count: 1, failure: exitFailed, translate: pushCode},
+	{name: "fetch", command: "archive-get", operands: "NAME DEST", count: 2, failure: exitUnknown, translate: fetchCode},
+}
+
+func pushCode(code int) int {
+	if code < exitDone || code > highestPush {
+		return exitFailed
+	}
+	return code
+}
+
+func fetchCode(code int) int {
+	if code == exitDone || code == exitFailed {
+		return code
+	}
+	return exitUnknown
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stderr))
+}
+
+func run(args []string, stderr io.Writer) int {
+	if len(args) > 0 {
+		for _, h := range hooks {
+			if h.name == args[0] {
+				return h.run(args[1:], stderr)
+			}
+		}
+	}
+	fmt.Fprintln(stderr, "usage: lifeboat-wal push [--config FILE] [--cluster NAME] PATH\n"+
+		"       lifeboat-wal fetch [--config FILE] [--cluster NAME] NAME DEST")
+	return exitUnknown
+}
+
+func (h hook) run(args []string, stderr io.Writer) int {
+	flags := flag.NewFlagSet("lifeboat-wal "+h.name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	config := flags.String("config", "", "the configuration `FILE`")
+	cluster := flags.String("cluster", "", "the cluster's `NAME` in it")
+	if err := flags.Parse(args); err != nil {
+		return h.failure
+	}
+	if flags.NArg() != h.count {
+		fmt.Fprintf(stderr, "lifeboat-wal %s: expects %s\n", h.name, h.operands)
+		return h.failure
+	}
+	worker, err := findWorker()
+	if err != nil {
+		fmt.Fprintf(stderr, "lifeboat-wal %s: %v\n", h.name, err)
+		return h.failure
+	}
+	command := []string{h.command}
+	if *config != "" {
+		command = append(command, "--config", *config)
+	}
+	if *cluster != "" {
+		command = append(command, "--cluster", *cluster)
+	}
+	return h.work(worker, append(append(command, "--"), flags.Args()...), stderr)
+}
+
+// findWorker looks for lifeboat beside this binary first, so that a pair that was installed together stays together.
+func findWorker() (string, error) {
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), "lifeboat")
+		if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() {
+			return beside, nil
+		}
+	}
+	path, err := exec.LookPath("lifeboat")
+	if err != nil {
+		return "", errors.New("lifeboat is neither beside this binary nor on the PATH: install both into one directory")
+	}
+	return path, nil
+}
+
+// work runs the worker to its end and translates how it ended. A request to stop is passed on and answered with the
+// hook's failure, never with 128+15, which a restore would take as a request to shut down.
+func (h hook) work(worker string, args []string, stderr io.Writer) int {
+	cmd := exec.Command(worker, args...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintf(stderr, "lifeboat-wal %s: %v\n", h.name, err)
+		return h.failure
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case <-ended:
+	case <-stop:
+		_ = cmd.Process.Kill() // an upload that is cut off leaves nothing visible, and PostgreSQL asks again
+		<-ended
+		return h.failure
+	}
+	if !cmd.ProcessState.Exited() {
+		fmt.Fprintf(stderr, "lifeboat-wal %s: lifeboat was stopped by a signal: %v\n", h.name, cmd.ProcessState)
+		return h.failure
+	}
+	return h.translate(cmd.ProcessState.ExitCode())
+}
