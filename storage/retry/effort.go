@@ -1,0 +1,59 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lifeboat/storage"
+)
+
+// Keys of log records.
+const (
+	logOperation = "operation"
+	logKey       = "key"
+	logAttempt   = "attempt"
+	logDelay     = "delay"
+	logError     = "error"
+)
+
+// effort is the sum of attempts at one operation.
+type effort struct {
+	Options
+	op, key string
+	since   time.Time // when it began, or last made progress
+	failed  int       // attempts since then
+}
+
+func (b *Bucket) begin(op, key string) *effort {
+	return &effort{Options: b.opts, op: op, key: key, since: b.opts.Now()}
+}
+
+// progress makes the patience start anew.
+func (e *effort) progress() {
+	e.since = e.Now()
+	e.failed = 0
+}
+
+// again is to be called after an attempt failed with err. It waits and returns nil if there is to be another one, and
+// otherwise returns the error to give up with.
+func (e *effort) again(ctx context.Context, err error) error {
+	var own *bodyError
+	if errors.As(err, &own) {
+		return own.err
+	}
+	if ctx.Err() != nil || !storage.Transient(err) {
+		return err
+	}
+	e.failed++
+	delay := e.delay(e.failed)
+	if e.TotalTimeout > 0 && e.Now().Add(delay).Sub(e.since) >= e.TotalTimeout {
+		return fmt.Errorf("gave up after %d attempts: %w", e.failed, err)
+	}
+	e.Log.Warn("retry storage operation", logOperation, e.op, logKey, e.key, logAttempt, e.failed+1, logDelay, delay, logError, err)
+	if stopped := e.Sleep(ctx, delay); stopped != nil {
+		return fmt.Errorf("%w, after: %w", stopped, err)
+	}
+	return nil
+}
