@@ -24,6 +24,7 @@ type Cluster struct {
 	name     string
 	identity Identity
 	root     string // what the keys of its data start with
+	codecs   *codecs
 }
 
 // clusterBody is the body of a cluster's document.
@@ -80,6 +81,7 @@ func (r *Repository) Cluster(ctx context.Context, name string) (*Cluster, error)
 		name:     name,
 		identity: body.Identity,
 		root:     clusterRoot(name, body.SystemIdentifier),
+		codecs:   new(codecs),
 	}, nil
 }
 

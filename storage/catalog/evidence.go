@@ -1,0 +1,132 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"lifeboat/storage"
+)
+
+// evidenceBody is the body of the document about a drill. It stands for the drill's files.
+type evidenceBody struct {
+	named
+	Files map[string]fileSum `json:"files"`
+}
+
+// fileSum is what a file must be.
+type fileSum struct {
+	Size   int64  `json:"size"`   // in bytes
+	SHA256 string `json:"sha256"` // hexadecimal
+}
+
+func sumOf(content []byte) fileSum {
+	sum := sha256.Sum256(content)
+	return fileSum{Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}
+}
+
+// PutEvidence stores what a drill leaves: its files, by name, and then the document that stands for all of them. All of
+// it is durable when the error is nil; until then there is no evidence of the id. The same once more is no error;
+// storage.ErrExists says that the id belongs to another drill. The body is any JSON value.
+func (c *Cluster) PutEvidence(ctx context.Context, id string, files map[string][]byte, body json.RawMessage) error {
+	if err := checkID("drill", id); err != nil {
+		return err
+	}
+	document := evidenceBody{named: named{ID: id, Body: body}, Files: map[string]fileSum{}}
+	for name, content := range files {
+		if err := checkEvidenceFile(name); err != nil {
+			return err
+		}
+		document.Files[name] = sumOf(content)
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := putBytes(ctx, c.bucket, c.drillKey(id, name), files[name]); err != nil {
+			return fmt.Errorf("store evidence of drill %s: %w", id, err)
+		}
+	}
+	return putDocument(ctx, c.bucket, c.drillKey(id, evidenceFile), kindEvidence, document)
+}
+
+// checkEvidenceFile refuses names that cannot stand in a key, or that mean something else there.
+func checkEvidenceFile(name string) error {
+	if !storage.ValidKey(name) || strings.Contains(name, "/") || name == evidenceFile || strings.HasSuffix(name, ".minisig") {
+		return fmt.Errorf("evidence file %q: %w", name, ErrName)
+	}
+	return nil
+}
+
+// Evidence reads the body of the document about a drill. storage.ErrNotFound where there is none of the id,
+// *DamagedError, *VersionError.
+func (c *Cluster) Evidence(ctx context.Context, id string) (json.RawMessage, error) {
+	document, err := c.evidence(ctx, id)
+	return document.Body, err
+}
+
+// EvidenceFile reads a file of a drill, proven to be the one that its document stands for. storage.ErrNotFound where the
+// drill left no file of the name.
+func (c *Cluster) EvidenceFile(ctx context.Context, id, name string) ([]byte, error) {
+	document, err := c.evidence(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	want, ok := document.Files[name]
+	if !ok {
+		return nil, fmt.Errorf("evidence of drill %s: file %q: %w", id, name, storage.ErrNotFound)
+	}
+	return c.evidenceFile(ctx, c.drillKey(id, name), want)
+}
+
+// evidenceFile reads a file and compares it with what it must be. One that is not there is damage.
+func (c *Cluster) evidenceFile(ctx context.Context, key string, want fileSum) ([]byte, error) {
+	content, err := getBytes(ctx, c.bucket, key)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, damaged(key, "is gone, though the evidence stands for it")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if sumOf(content) != want {
+		return nil, damaged(key, "is not the file that the evidence stands for")
+	}
+	return content, nil
+}
+
+// evidence reads the document about a drill.
+func (c *Cluster) evidence(ctx context.Context, id string) (evidenceBody, error) {
+	var document evidenceBody
+	if err := checkID("drill", id); err != nil {
+		return document, err
+	}
+	key := c.drillKey(id, evidenceFile)
+	if err := getDocument(ctx, c.bucket, key, kindEvidence, &document); err != nil {
+		return evidenceBody{}, err
+	}
+	for name := range document.Files {
+		if err := checkEvidenceFile(name); err != nil {
+			return evidenceBody{}, &DamagedError{Key: key, Detail: "file list", Err: err}
+		}
+	}
+	return document, document.check(key, id)
+}
+
+// EvidenceIDs lists the drills that left evidence, oldest first.
+func (c *Cluster) EvidenceIDs(ctx context.Context) ([]string, error) {
+	var ids []string
+	for info, err := range c.bucket.List(ctx, c.drillPrefix()) {
+		if err != nil {
+			return nil, fmt.Errorf("list evidence: %w", err)
+		}
+		id, file, _ := strings.Cut(strings.TrimPrefix(info.Key, c.drillPrefix()), "/")
+		if file == evidenceFile && ValidID(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}

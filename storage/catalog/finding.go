@@ -1,0 +1,82 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/storage"
+)
+
+// FindingConflict is the kind of a finding about a file that was refused because the repository holds another one of
+// its name.
+const FindingConflict = "conflict"
+
+// Finding is something that an operator must know about a cluster's WAL, and that must not be forgotten when the
+// process that saw it ends.
+type Finding struct {
+	Kind   string    `json:"kind"`
+	Time   time.Time `json:"time"` // when it was first seen
+	Name   string    `json:"name"` // the file that it is about
+	Detail string    `json:"detail"`
+}
+
+// id is the same for the same finding, whenever it is seen: a server that tries again for days leaves one document.
+func (f Finding) id() string {
+	sum := sha256.Sum256([]byte(f.Kind + "\x00" + f.Name + "\x00" + f.Detail))
+	return f.Kind + "-" + hex.EncodeToString(sum[:16])
+}
+
+func (e *ConflictError) finding(now time.Time) Finding {
+	return Finding{Kind: FindingConflict, Time: now.UTC(), Name: e.Name, Detail: e.Error()}
+}
+
+// PutFinding stores a finding durably. One that is stored already, but for its time, is left as it is.
+func (c *Cluster) PutFinding(ctx context.Context, f Finding) error {
+	if err := checkID("finding of kind", f.Kind); err != nil {
+		return err
+	}
+	err := claimDocument(ctx, c.bucket, c.findingKey(f.id()), kindFinding, f)
+	if err != nil && !errors.Is(err, storage.ErrExists) {
+		return fmt.Errorf("store finding about %s: %w", f.Name, err)
+	}
+	return nil
+}
+
+// Findings reads all findings, oldest first. One that cannot be read is an error.
+func (c *Cluster) Findings(ctx context.Context) ([]Finding, error) {
+	found, problems, err := c.findings(ctx)
+	for _, p := range problems {
+		err = errors.Join(err, p.Err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// findings reads what can be read and says what is damaged.
+func (c *Cluster) findings(ctx context.Context) ([]Finding, []Problem, error) {
+	var found []Finding
+	problems, err := c.eachDocument(ctx, c.findingPrefix(), func(key string) error {
+		var f Finding
+		if err := getDocument(ctx, c.bucket, key, kindFinding, &f); err != nil {
+			return err
+		}
+		if key != c.findingKey(f.id()) {
+			return damaged(key, "holds finding %s", f.id())
+		}
+		found = append(found, f)
+		return nil
+	})
+	slices.SortStableFunc(found, func(a, b Finding) int {
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Name, b.Name))
+	})
+	return found, problems, err
+}

@@ -1,0 +1,105 @@
+package catalog
+
+import (
+	"maps"
+	"slices"
+
+	"lifeboat/internal/wal"
+)
+
+// Gap is WAL that ought to be in the repository and is not: From inclusive, To exclusive, both at segment boundaries.
+type Gap struct {
+	Timeline wal.TimelineID
+	From, To wal.LSN
+}
+
+// Gaps are the holes between the first and the last WAL that a timeline is known to have had: by its segments, by the
+// backups made on it, and by the timelines that branched off from it. By timeline and position.
+func (inv *Inventory) Gaps() []Gap {
+	expected := inv.expected()
+	var gaps []Gap
+	for _, tli := range slices.Sorted(maps.Keys(expected)) {
+		gaps = append(gaps, inv.holes(tli, expected[tli])...)
+	}
+	return gaps
+}
+
+// stretch is a range of positions, at segment boundaries.
+type stretch struct{ from, to wal.LSN }
+
+// stretches is the one stretch of each timeline.
+type stretches map[wal.TimelineID]stretch
+
+func (s stretches) widen(tli wal.TimelineID, from, to wal.LSN) {
+	known, ok := s[tli]
+	if ok {
+		from, to = min(from, known.from), max(to, known.to)
+	}
+	s[tli] = stretch{from: from, to: to}
+}
+
+// expected is the WAL of each timeline that was there once: what lies between its own traces, and on the way from an
+// ancestor's traces to its own.
+func (inv *Inventory) expected() stretches {
+	traces := inv.traces()
+	expected := stretches{}
+	for tli, own := range traces {
+		history, _ := inv.History(tli)
+		inv.expectPath(history, own, traces, expected)
+	}
+	return expected
+}
+
+// traces is where runs and backups show that a timeline had WAL.
+func (inv *Inventory) traces() stretches {
+	traces := stretches{}
+	for _, run := range inv.Runs {
+		traces.widen(run.Timeline, run.From, run.To)
+	}
+	size := inv.Identity.WALSegmentSize
+	for _, backup := range inv.Backups {
+		end := wal.Start(wal.LastSegmentOf(backup.StopLSN, size)+1, size)
+		traces.widen(backup.Timeline, inv.segmentStart(backup.StartLSN), end)
+	}
+	return traces
+}
+
+// expectPath expects all WAL on the path to a timeline from the first trace on.
+func (inv *Inventory) expectPath(history wal.TimelineHistory, own stretch, traces, expected stretches) {
+	seen := false
+	for _, tli := range history.Path() {
+		from, to, _ := history.Span(tli)
+		begin, end := inv.segmentStart(from), inv.segmentStart(to)
+		if tli == history.Timeline {
+			end = own.to
+		}
+		if trace, ok := traces[tli]; !seen && ok && trace.from < end {
+			begin, seen = trace.from, true
+		}
+		if seen && begin < end {
+			expected.widen(tli, begin, end)
+		}
+	}
+}
+
+// segmentStart is the start of the segment that holds lsn.
+func (inv *Inventory) segmentStart(lsn wal.LSN) wal.LSN {
+	size := inv.Identity.WALSegmentSize
+	return wal.Start(wal.SegmentOf(lsn, size), size)
+}
+
+// holes is what of the stretch no run of the timeline covers.
+func (inv *Inventory) holes(tli wal.TimelineID, want stretch) []Gap {
+	var gaps []Gap
+	at := want.from
+	for _, run := range inv.sortedRuns(tli) {
+		if end := min(run.From, want.to); at < end {
+			gaps = append(gaps, Gap{Timeline: tli, From: at, To: end})
+		}
+		at = max(at, run.To)
+	}
+	if at < want.to {
+		gaps = append(gaps, Gap{Timeline: tli, From: at, To: want.to})
+	}
+	return gaps
+}

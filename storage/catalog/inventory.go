@@ -1,0 +1,151 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"lifeboat/internal/wal"
+	"lifeboat/storage"
+)
+
+// Inventory is what the repository held of one cluster at one moment. What follows from it is computed without
+// asking the repository again.
+type Inventory struct {
+	Cluster  string
+	Identity Identity
+
+	Backups    []Record                               // by StopLSN
+	Runs       []WALRun                               // by timeline and position
+	Histories  map[wal.TimelineID]wal.TimelineHistory // of the timelines whose history file is stored
+	Unfinished []string                               // labels of backups that were started and have no record
+	Findings   []Finding                              // oldest first
+
+	// Problems are the objects that could not be understood. Nothing is concluded from them: a segment with a damaged
+	// header counts as missing, and a timeline with a damaged history offers nothing.
+	Problems         []Problem
+	damagedHistories map[wal.TimelineID]bool
+}
+
+// WALRun is a stretch of WAL segments of one timeline without a hole.
+type WALRun struct {
+	Timeline wal.TimelineID
+	From     wal.LSN // start of the first segment
+	To       wal.LSN // end of the last segment, exclusive
+
+	// What the headers of the last segments say: the last record that is there completely, and the latest times (see
+	// wal.Summary). Zero where no segment behind the first backup's end has any.
+	LastRecord, LastRecordEnd wal.LSN
+	LastXactTime, LastTime    time.Time
+}
+
+// Inventory lists the cluster's objects once and reads its records, histories, findings, and the headers of the last
+// segments. An object that cannot be read is an error; one that is damaged is a problem in the result.
+func (c *Cluster) Inventory(ctx context.Context) (*Inventory, error) {
+	inv := &Inventory{Cluster: c.name, Identity: c.identity}
+	for _, take := range []func(context.Context, *Inventory) error{
+		c.takeBackups, c.takeHistories, c.takeRuns, c.takeFindings,
+	} {
+		if err := take(ctx, inv); err != nil {
+			return nil, fmt.Errorf("take inventory of cluster %s: %w", c.name, err)
+		}
+	}
+	return inv, nil
+}
+
+func (c *Cluster) takeFindings(ctx context.Context, inv *Inventory) error {
+	found, problems, err := c.findings(ctx)
+	inv.Findings = found
+	inv.Problems = append(inv.Problems, problems...)
+	return err
+}
+
+// takeHistories reads the history files, of which there is one for each promotion.
+func (c *Cluster) takeHistories(ctx context.Context, inv *Inventory) error {
+	inv.Histories = map[wal.TimelineID]wal.TimelineHistory{}
+	inv.damagedHistories = map[wal.TimelineID]bool{}
+	for info, err := range c.bucket.List(ctx, c.timelinesPrefix()) {
+		if err != nil {
+			return fmt.Errorf("list timelines: %w", err)
+		}
+		name, ok := c.parseWALKey(info.Key)
+		if !ok {
+			continue
+		}
+		history, err := c.History(ctx, name.Timeline)
+		switch {
+		case isProblem(err):
+			inv.Problems = append(inv.Problems, Problem{Key: info.Key, Err: err})
+			inv.damagedHistories[name.Timeline] = true
+		case err == nil:
+			inv.Histories[name.Timeline] = history
+		case !errors.Is(err, storage.ErrNotFound):
+			return err
+		}
+	}
+	return nil
+}
+
+// History reads a timeline's history file. storage.ErrNotFound where none is stored, *DamagedError where it is damaged
+// or says nothing that PostgreSQL could read.
+func (c *Cluster) History(ctx context.Context, tli wal.TimelineID) (wal.TimelineHistory, error) {
+	var text bytes.Buffer
+	name := wal.HistoryFile(tli)
+	if _, err := c.GetWAL(ctx, name, &text); err != nil {
+		return wal.TimelineHistory{}, err
+	}
+	history, err := wal.ParseHistory(tli, text.Bytes())
+	if err != nil {
+		return wal.TimelineHistory{}, &DamagedError{Key: c.walKey(name), Detail: "content", Err: err}
+	}
+	return history, nil
+}
+
+// takeRuns joins the listed segments to runs, and completes each from its last headers.
+func (c *Cluster) takeRuns(ctx context.Context, inv *Inventory) error {
+	segments, err := c.segments(ctx)
+	if err != nil {
+		return err
+	}
+	for _, tli := range slices.Sorted(maps.Keys(segments)) {
+		numbers := segments[tli]
+		slices.Sort(numbers)
+		for len(numbers) > 0 {
+			n := runLength(numbers)
+			span := segmentSpan{timeline: tli, first: numbers[0], last: numbers[n-1]}
+			if err := c.takeRun(ctx, inv, span); err != nil {
+				return err
+			}
+			numbers = numbers[n:]
+		}
+	}
+	return nil
+}
+
+// segments lists the numbers of the whole segments of each timeline. Partial ones do not count, since recovery does
+// not ask for them.
+func (c *Cluster) segments(ctx context.Context) (map[wal.TimelineID][]wal.SegmentNumber, error) {
+	found := map[wal.TimelineID][]wal.SegmentNumber{}
+	for info, err := range c.bucket.List(ctx, c.walPrefix()) {
+		if err != nil {
+			return nil, fmt.Errorf("list WAL: %w", err)
+		}
+		if name, ok := c.parseWALKey(info.Key); ok && name.Kind == wal.Segment {
+			found[name.Timeline] = append(found[name.Timeline], name.SegmentNumber(c.identity.WALSegmentSize))
+		}
+	}
+	return found, nil
+}
+
+// runLength is how many of the sorted numbers follow each other from the first on.
+func runLength(numbers []wal.SegmentNumber) int {
+	n := 1
+	for n < len(numbers) && numbers[n] == numbers[n-1]+1 {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,45 @@
+package catalog
+
+import (
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxWindow is the largest window of a zstd frame that is decoded, in bytes; it bounds a decoder's memory.
+const maxWindow = 8 << 20
+
+// codecs keeps the encoders and decoders of WAL objects for their next use, since they are dear to make.
+type codecs struct {
+	encoders, decoders sync.Pool
+}
+
+// encoder is one that works in the calling goroutine. It must be Reset before use and put back after it.
+func (c *codecs) encoder() (*zstd.Encoder, error) {
+	if e, ok := c.encoders.Get().(*zstd.Encoder); ok {
+		return e, nil
+	}
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderCRC(true))
+}
+
+// putEncoder takes an encoder back, without what it last wrote to.
+func (c *codecs) putEncoder(e *zstd.Encoder) {
+	e.Reset(nil)
+	c.encoders.Put(e)
+}
+
+// decoder is one that works in the calling goroutine. It must be Reset before use and put back after it.
+func (c *codecs) decoder() (*zstd.Decoder, error) {
+	if d, ok := c.decoders.Get().(*zstd.Decoder); ok {
+		return d, nil
+	}
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+}
+
+// putDecoder takes a decoder back, without what it last read from.
+func (c *codecs) putDecoder(d *zstd.Decoder) {
+	if d.Reset(nil) == nil {
+		c.decoders.Put(d)
+	}
+}

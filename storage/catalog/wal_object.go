@@ -1,0 +1,123 @@
+package catalog
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"time"
+
+	"lifeboat/internal/wal"
+)
+
+// The frames around the zstd frames of a WAL object; zstd skips them (RFC 8878, 3.1.2).
+const (
+	walHeaderMagic  = 0x184D2A5E
+	walTrailerMagic = 0x184D2A5F
+
+	skippablePrefix = 8 // bytes of magic and length before the content of a skippable frame
+	walTrailerSize  = skippablePrefix + 32
+)
+
+// maxWALHeader is the longest header document of a WAL object, in bytes. A segment full of restore points, each with a
+// record of at least 100 bytes in it, stays below.
+const maxWALHeader = 32 << 20
+
+// maxSmallWAL is the longest history or backup history file, in bytes.
+const maxSmallWAL = 16 << 20
+
+// WALHeader describes a file that PostgreSQL archived. It stands in front of the file's object.
+type WALHeader struct {
+	Name             string
+	SystemIdentifier uint64
+	Size             int64  // in bytes, of the file
+	SHA256           string // hexadecimal, of the file
+	ArchivedAt       time.Time
+	Summary          *wal.Summary // of a segment or partial segment, nil for all else
+}
+
+// encodeWALHeader is the first frame of a WAL object.
+func encodeWALHeader(h WALHeader) ([]byte, error) {
+	line, err := encodeDocument(kindWAL, h.body())
+	if err != nil {
+		return nil, err
+	}
+	if len(line) > maxWALHeader {
+		return nil, fmt.Errorf("header of %s has %d bytes, more than the %d allowed", h.Name, len(line), maxWALHeader)
+	}
+	return skippableFrame(walHeaderMagic, line), nil
+}
+
+func skippableFrame(magic uint32, content []byte) []byte {
+	frame := make([]byte, 0, skippablePrefix+len(content))
+	frame = binary.LittleEndian.AppendUint32(frame, magic)
+	frame = binary.LittleEndian.AppendUint32(frame, uint32(len(content)))
+	return append(frame, content...)
+}
+
+// readWALHeader reads the first frame of the object at key and proves that it belongs to the file of that name. An
+// error of r is returned as it is; an r that ends early is io.EOF or io.ErrUnexpectedEOF.
+func (c *Cluster) readWALHeader(key string, name wal.FileName, r io.Reader) (WALHeader, error) {
+	line, err := readSkippable(key, r)
+	if err != nil {
+		return WALHeader{}, err
+	}
+	var body walHeaderBody
+	if err := decodeDocument(key, kindWAL, line, &body); err != nil {
+		return WALHeader{}, err
+	}
+	return body.header(), c.checkWALHeader(key, name, body.header())
+}
+
+func readSkippable(key string, r io.Reader) ([]byte, error) {
+	var prefix [skippablePrefix]byte
+	if _, err := io.ReadFull(r, prefix[:]); err != nil {
+		return nil, err
+	}
+	if magic := binary.LittleEndian.Uint32(prefix[:]); magic != walHeaderMagic {
+		return nil, damaged(key, "does not start with a WAL header but with %08X", magic)
+	}
+	n := binary.LittleEndian.Uint32(prefix[4:])
+	if n > maxWALHeader {
+		return nil, damaged(key, "header of %d bytes is longer than the %d allowed", n, maxWALHeader)
+	}
+	// The buffer grows with what is there, so that a damaged length cannot ask for memory.
+	line, err := io.ReadAll(io.LimitReader(r, int64(n)))
+	if err == nil && len(line) < int(n) {
+		err = io.ErrUnexpectedEOF
+	}
+	return line, err
+}
+
+func (c *Cluster) checkWALHeader(key string, name wal.FileName, h WALHeader) error {
+	if h.Name != name.String() {
+		return damaged(key, "holds %s", h.Name)
+	}
+	if h.SystemIdentifier != c.identity.SystemIdentifier {
+		return damaged(key, "belongs to system identifier %d", h.SystemIdentifier)
+	}
+	if err := c.checkWALSize(name, h.Size); err != nil {
+		return &DamagedError{Key: key, Detail: "size", Err: err}
+	}
+	if (h.Summary != nil) != hasSummary(name.Kind) {
+		return damaged(key, "a %s has a summary if and only if it holds WAL", name.Kind)
+	}
+	return nil
+}
+
+// checkWALSize says whether a file of that name can have the size.
+func (c *Cluster) checkWALSize(name wal.FileName, size int64) error {
+	most := int64(maxSmallWAL)
+	if hasSummary(name.Kind) {
+		most = int64(c.identity.WALSegmentSize)
+	}
+	if name.Kind == wal.Segment && size != most {
+		return fmt.Errorf("%s has %d bytes where a segment of this cluster has %d", name, size, most)
+	}
+	if size < 0 || size > most {
+		return fmt.Errorf("%s has %d bytes, more than the %d allowed", name, size, most)
+	}
+	return nil
+}
+
+// hasSummary says whether a file of the kind holds WAL, which its summary sums up.
+func hasSummary(kind wal.Kind) bool { return kind == wal.Segment || kind == wal.Partial }
