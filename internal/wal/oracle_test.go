@@ -34,7 +34,7 @@ func TestRecordsAreThoseOfWaldump(t *testing.T) {
 				if got[i].line != want[i].line || !slices.Equal(got[i].blocks, want[i].blocks) {
 					t.Fatalf("record %d:\n got %+v\nwant %+v", i, got[i], want[i])
 				}
-				if got[i].end != "" && got[i].end != want[i].end {
+				if got[i].end != want[i].end {
 					t.Fatalf("record %d: %s\n got end %q\nwant end %q", i, got[i].line, got[i].end, want[i].end)
 				}
 			}
@@ -81,7 +81,7 @@ func runLoad(t *testing.T, install pgtest.Install, megabytes int) load {
 	c.Exec(ctx, "CREATE DATABASE other")
 	c.Exec(ctx, "DROP DATABASE other")
 	l.restoreLSN = c.Value(ctx, "SELECT pg_create_restore_point('before the drop')")
-	c.Exec(ctx, "DROP TABLE moved")
+	dropInTwoPhases(ctx, c)
 	c.Exec(ctx, "DROP TABLESPACE other")
 	c.Exec(ctx, "SELECT pg_switch_wal()")
 	c.Exec(ctx, "CHECKPOINT")
@@ -133,6 +133,17 @@ func prepared(ctx context.Context, c *pgtest.Cluster) []string {
 		xids = append(xids, xid)
 	}
 	return xids
+}
+
+// dropInTwoPhases drops table moved, so that the records of its end name storage and statistics to drop.
+func dropInTwoPhases(ctx context.Context, c *pgtest.Cluster) {
+	conn := c.Conn(ctx)
+	for _, sql := range []string{"BEGIN", "DROP TABLE moved", "PREPARE TRANSACTION 'drop'"} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			panic(err)
+		}
+	}
+	c.Exec(ctx, "COMMIT PREPARED 'drop'")
 }
 
 // segments lists the names of the segments in a pg_wal that hold WAL, in order.
@@ -220,12 +231,14 @@ func parseLSN(t testing.TB, s string) wal.LSN {
 }
 
 var (
-	waldumpEnd       = regexp.MustCompile(`^(COMMIT|ABORT|COMMIT_PREPARED|ABORT_PREPARED)( \d+:)? (\S+ \S+) UTC`)
-	waldumpPrepare   = regexp.MustCompile(`^PREPARE gid (.*): (\S+ \S+) UTC`)
-	waldumpRels      = regexp.MustCompile(`; rels:((?: [^ ;]+)+)`)
-	waldumpSubs      = regexp.MustCompile(`; subxacts:((?: \d+)+)`)
-	waldumpCheck     = regexp.MustCompile(`^(CHECKPOINT_\w+) redo (\S+); tli (\d+); prev tli (\d+);.* xid (\d+:\d+);`)
-	waldumpTruncate  = regexp.MustCompile(`^TRUNCATE base/(\d+)/(\d+) to (\d+) blocks`)
+	waldumpEnd      = regexp.MustCompile(`^(COMMIT|ABORT|COMMIT_PREPARED|ABORT_PREPARED)( \d+:)? (\S+ \S+) UTC`)
+	waldumpPrepare  = regexp.MustCompile(`^PREPARE gid (.*): (\S+ \S+) UTC`)
+	waldumpRels     = regexp.MustCompile(`; rels:((?: [^ ;]+)+)`)
+	waldumpSubs     = regexp.MustCompile(`; subxacts:((?: \d+)+)`)
+	waldumpCheck    = regexp.MustCompile(`^(CHECKPOINT_\w+) redo (\S+); tli (\d+); prev tli (\d+);.* xid (\d+:\d+);`)
+	waldumpTruncate = regexp.MustCompile(`^TRUNCATE base/(\d+)/(\d+) to (\d+) blocks`)
+	waldumpOther    = regexp.MustCompile(`^(XLOG (RESTORE_POINT|SWITCH) .*|Tablespace .*|Database (CREATE_WAL_LOG|DROP) .*)`)
+	waldumpCopy     = regexp.MustCompile(`^CREATE_FILE_COPY copy dir \S+ to (\S+)`)
 )
 
 // ending is what we can say ourselves about a record, in pg_waldump's words shortened.
@@ -242,7 +255,10 @@ func ending(rmgr, desc string) string {
 	if m := waldumpTruncate.FindStringSubmatch(desc); m != nil && rmgr == "Storage" {
 		return "TRUNCATE " + strings.Join(m[1:], "/")
 	}
-	return desc
+	if m := waldumpCopy.FindStringSubmatch(desc); m != nil {
+		return "Database CREATE_FILE_COPY " + m[1]
+	}
+	return waldumpOther.FindString(rmgr + " " + desc)
 }
 
 func submatch(pattern *regexp.Regexp, s string) string {
@@ -306,7 +322,7 @@ func describe(r *wal.Record) string {
 		return describeEnd(end, form)
 	}
 	if point, ok := r.RestorePoint(); ok {
-		return "RESTORE_POINT " + point.Name
+		return "XLOG RESTORE_POINT " + point.Name
 	}
 	if c, ok := r.Checkpoint(); ok {
 		name := "CHECKPOINT_ONLINE"
@@ -316,22 +332,24 @@ func describe(r *wal.Record) string {
 		return fmt.Sprintf("%s %s %d %d %d:%d", name, c.Redo, c.Timeline, c.PrevTimeline, c.NextXID>>32, uint32(c.NextXID))
 	}
 	if created, ok := r.TablespaceCreate(); ok {
-		return fmt.Sprintf("CREATE %d %q", created.OID, created.Path)
+		return fmt.Sprintf("Tablespace CREATE %d %q", created.OID, created.Path)
 	}
 	if oid, ok := r.TablespaceDrop(); ok {
-		return fmt.Sprintf("DROP %d", oid)
+		return fmt.Sprintf("Tablespace DROP %d", oid)
 	}
 	if cut, ok := r.StorageTruncate(); ok {
 		return fmt.Sprintf("TRUNCATE %d/%d/%d", cut.Locator.Database, cut.Locator.Relation, cut.Blocks)
 	}
-	if created, ok := r.DatabaseCreate(); ok && !created.CopiesFiles {
-		return fmt.Sprintf("CREATE_WAL_LOG create dir %d/%d", created.Tablespace, created.Database)
+	if created, ok := r.DatabaseCreate(); ok && created.CopiesFiles {
+		return fmt.Sprintf("Database CREATE_FILE_COPY %d/%d", created.Tablespace, created.Database)
+	} else if ok {
+		return fmt.Sprintf("Database CREATE_WAL_LOG create dir %d/%d", created.Tablespace, created.Database)
 	}
 	if dropped, ok := r.DatabaseDrop(); ok {
-		return fmt.Sprintf("DROP dir %d/%d", dropped.Tablespaces[0], dropped.Database)
+		return fmt.Sprintf("Database DROP dir %d/%d", dropped.Tablespaces[0], dropped.Database)
 	}
 	if r.Switch() {
-		return "SWITCH "
+		return "XLOG SWITCH "
 	}
 	return ""
 }
