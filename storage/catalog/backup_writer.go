@@ -3,52 +3,152 @@ package catalog
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
+	"sync"
+	"time"
+
+	"lifeboat/storage"
 )
 
-// errUnwritten stands in bodies that the next commit brings.
-var errUnwritten = errors.New("not written yet")
+// StartedBackup says who began a backup, and when. Its document is the first object of a backup.
+type StartedBackup struct {
+	Label   string    `json:"label"` // see NewLabel
+	Type    string    `json:"type"`  // "full"
+	Started time.Time `json:"started"`
+	Host    string    `json:"host"`
+}
 
-// BackupWriter writes the objects of one base backup.
-type BackupWriter struct{}
+// BackupWriter writes the objects of one base backup: packs by its streams, then the index, then the record. The
+// backup exists once Commit has returned nil, and not before. Its methods are for one goroutine, NewStream excepted.
+type BackupWriter struct {
+	cluster  *Cluster
+	started  StartedBackup
+	packSize int64 // stored bytes that close a pack
+	packs    packTable
+	ctx      context.Context // of the uploads, which live longer than a call
+	cancel   context.CancelFunc
 
-// Stream is a sequence of packs, written by one goroutine; streams are written in parallel.
-type Stream struct{}
+	mu      sync.Mutex // guards streams
+	streams []*Stream
 
-// StartBackup claims the label by storing its started document. The label must be new: storage.ErrExists otherwise.
+	finished bool
+	ref      IndexRef
+}
+
+// StartBackup claims the label by storing its started document: of several writers one succeeds, the others get
+// storage.ErrExists. The uploads of the backup end with ctx. The caller ends it by Commit or Abort.
 func (c *Cluster) StartBackup(ctx context.Context, started StartedBackup) (*BackupWriter, error) {
-	return nil, errUnwritten
+	if err := checkID("start backup", started.Label); err != nil {
+		return nil, err
+	}
+	if err := claimDocument(ctx, c.bucket, c.startedKey(started.Label), kindStarted, started); err != nil {
+		return nil, fmt.Errorf("start backup %s: %w", started.Label, err)
+	}
+	w := &BackupWriter{cluster: c, started: started, packSize: packSize}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	return w, nil
 }
 
-// NewStream begins a further stream of packs.
-func (w *BackupWriter) NewStream(ctx context.Context) (*Stream, error) { return nil, errUnwritten }
-
-// AddDirectory adds an entry for a directory.
-func (s *Stream) AddDirectory(meta FileMeta) error { return errUnwritten }
-
-// AddFile adds a file of exactly meta.Size bytes, read from content.
-func (s *Stream) AddFile(ctx context.Context, meta FileMeta, content io.Reader) error {
-	return errUnwritten
+// NewStream begins a further stream of packs. It may be called by several goroutines. The uploads of the stream end
+// with the context of StartBackup.
+func (w *BackupWriter) NewStream(ctx context.Context) (*Stream, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("new stream: %w", err)
+	}
+	if len(w.streams) == maxStreams {
+		return nil, fmt.Errorf("new stream: a backup has at most %d", maxStreams)
+	}
+	s, err := newStream(w.ctx, w, uint32(len(w.streams)))
+	if err != nil {
+		return nil, fmt.Errorf("new stream: %w", err)
+	}
+	w.streams = append(w.streams, s)
+	return s, nil
 }
 
-// Close ends the stream; its packs are durable when it returns nil.
-func (s *Stream) Close(ctx context.Context) error { return errUnwritten }
-
-// Finish makes all packs and the index durable. Every stream must be closed.
+// Finish stores the index. Every stream must be closed without an error. When it returns nil all packs and the index
+// are durable.
 func (w *BackupWriter) Finish(ctx context.Context) (IndexRef, Totals, error) {
-	return IndexRef{}, Totals{}, errUnwritten
+	if w.finished {
+		return IndexRef{}, Totals{}, errors.New("finish backup: it is finished already")
+	}
+	if err := w.checkStreams(); err != nil {
+		return IndexRef{}, Totals{}, fmt.Errorf("finish backup %s: %w", w.started.Label, err)
+	}
+	ref, err := w.storeIndex(ctx)
+	if err != nil {
+		return IndexRef{}, Totals{}, fmt.Errorf("finish backup %s: %w", w.started.Label, err)
+	}
+	w.ref, w.finished = ref, true
+	return ref, ref.Totals, nil
 }
 
-// Commit stores the record, after which the backup exists.
-func (w *BackupWriter) Commit(ctx context.Context, rec Record) error { return errUnwritten }
+func (w *BackupWriter) checkStreams() error {
+	for _, s := range w.streams {
+		if s.err != nil {
+			return s.err
+		}
+		if !s.closed {
+			return fmt.Errorf("stream %02x is not closed", s.packs.stream)
+		}
+	}
+	return nil
+}
 
-// Abort ends all uploads and frees local disk; what is stored is left for RemoveUnfinished.
-func (w *BackupWriter) Abort() {}
+// Commit stores the record, after which the backup exists. What the record says about the objects must be what Finish
+// returned. A backup that RemoveUnfinished has taken for dead meanwhile is refused.
+func (w *BackupWriter) Commit(ctx context.Context, rec Record) error {
+	if !w.finished {
+		return errors.New("commit backup: it is not finished")
+	}
+	if err := w.checkRecord(rec); err != nil {
+		return fmt.Errorf("commit backup %s: %w", w.started.Label, err)
+	}
+	key := w.cluster.recordKey(rec.Label)
+	if err := putDocument(ctx, w.cluster.bucket, key, kindRecord, rec); err != nil {
+		return fmt.Errorf("commit backup %s: %w", w.started.Label, err)
+	}
+	if err := w.checkStillStarted(ctx); err != nil {
+		return fmt.Errorf("commit backup %s: %w", w.started.Label, err)
+	}
+	w.Abort()
+	return nil
+}
 
-// RemoveUnfinished deletes what a dead writer left. A label that has a record is refused.
-func (c *Cluster) RemoveUnfinished(ctx context.Context, label string) error { return errUnwritten }
+// checkRecord makes sure that the record is one of this backup.
+func (w *BackupWriter) checkRecord(rec Record) error {
+	if rec.Label != w.started.Label || rec.Type != w.started.Type {
+		return fmt.Errorf("record is that of %s backup %q", rec.Type, rec.Label)
+	}
+	if rec.Index != w.ref {
+		return errors.New("record names another index")
+	}
+	return w.cluster.checkRecord(rec)
+}
 
-// Record reads the record of a backup; storage.ErrNotFound where there is none.
-func (c *Cluster) Record(ctx context.Context, label string) (Record, error) {
-	return Record{}, errUnwritten
+// checkStillStarted withdraws the record where somebody has taken the backup for dead and begun to delete it. Who
+// deletes removes the started document first and then looks for the record, so that one of the two sees the other.
+func (w *BackupWriter) checkStillStarted(ctx context.Context) error {
+	_, err := w.cluster.bucket.Stat(ctx, w.cluster.startedKey(w.started.Label))
+	if !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	if err := w.cluster.bucket.Delete(ctx, w.cluster.recordKey(w.started.Label)); err != nil {
+		return fmt.Errorf("withdraw the record: %w", err)
+	}
+	return errors.New("it was taken for dead and removed meanwhile")
+}
+
+// Abort ends all uploads and frees local disk; what is stored is left for RemoveUnfinished. The streams must not be in
+// use any more. After Commit, or a second time, it does nothing.
+func (w *BackupWriter) Abort() {
+	w.cancel()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.streams {
+		s.abandon()
+	}
+	w.streams = nil
 }

@@ -2,39 +2,226 @@ package catalog
 
 import (
 	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"io"
 	"iter"
+	"sort"
+
+	"lifeboat/storage"
 )
 
-// Index reads the index of one backup, and through it the backup's frames. It is safe for concurrent use.
-type Index struct{}
+// Index reads the index of one backup, and through it the backup's frames. It holds the directory and the pack table
+// in memory: some hundred bytes for each 256 KiB of entries and for each pack. It is safe for concurrent use.
+type Index struct {
+	cluster *Cluster
+	key     string
+	ref     IndexRef
+	packs   []packRef
+	blocks  []blockRef
+	decoder *frameDecoder
+}
 
-// OpenIndex reads the index's directory and pack table. Damage is a *DamagedError.
-func (c *Cluster) OpenIndex(ctx context.Context, rec Record) (*Index, error) { return nil, errUnwritten }
+// OpenIndex reads the pack table and the directory of a backup's index, in one request. Damage is a *DamagedError.
+func (c *Cluster) OpenIndex(ctx context.Context, rec Record) (*Index, error) {
+	ix, err := c.openIndex(ctx, rec)
+	if err != nil {
+		return nil, fmt.Errorf("open index of backup %s: %w", rec.Label, err)
+	}
+	return ix, nil
+}
 
-// Close frees what the index holds in memory.
-func (ix *Index) Close() {}
+func (c *Cluster) openIndex(ctx context.Context, rec Record) (*Index, error) {
+	if err := errors.Join(checkID("backup", rec.Label), rec.Index.check()); err != nil {
+		return nil, err
+	}
+	decoder, err := newFrameDecoder()
+	if err != nil {
+		return nil, err
+	}
+	ix := &Index{cluster: c, key: c.indexKey(rec.Label), ref: rec.Index, decoder: decoder}
+	return ix, ix.readSections(ctx)
+}
 
-// Files yields every entry in the order of paths, bytewise. An error ends it.
+func (ix *Index) readSections(ctx context.Context) error {
+	table, directory := ix.ref.PackTable, ix.ref.Directory
+	raw, err := ix.cluster.readRange(ctx, ix.key, table.Offset, table.Length+directory.Length)
+	if err != nil {
+		return err
+	}
+	plain, err := ix.section(table, raw[:table.Length])
+	if err != nil {
+		return err
+	}
+	if ix.packs, err = decodePackTable(plain); err != nil {
+		return &DamagedError{Key: ix.key, Detail: "pack table", Err: err}
+	}
+	if plain, err = ix.section(directory, raw[table.Length:]); err != nil {
+		return err
+	}
+	if ix.blocks, err = decodeDirectory(plain, table.Offset); err != nil {
+		return &DamagedError{Key: ix.key, Detail: "directory", Err: err}
+	}
+	return nil
+}
+
+// section checks a section against what the record says and expands it.
+func (ix *Index) section(s Section, raw []byte) ([]byte, error) {
+	sum := frameSum(raw)
+	if hex.EncodeToString(sum[:]) != s.SHA256 {
+		return nil, damaged(ix.key, "section at %d has another checksum than the record says", s.Offset)
+	}
+	plain, err := ix.decoder.block(raw)
+	if err != nil {
+		return nil, &DamagedError{Key: ix.key, Detail: fmt.Sprintf("section at %d", s.Offset), Err: err}
+	}
+	return plain, nil
+}
+
+// readRange reads exactly length bytes of an object that a backup's record stands for; see openRange.
+func (c *Cluster) readRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	r, err := c.openRange(ctx, key, offset, length)
+	if err != nil {
+		return nil, err
+	}
+	raw := make([]byte, length)
+	_, err = io.ReadFull(r, raw)
+	if err := errors.Join(noEOF(err), r.Close()); err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	return raw, nil
+}
+
+// openRange opens length bytes of an object that a backup's record stands for. That it is absent or ends before is a
+// *DamagedError.
+func (c *Cluster) openRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	r, err := c.bucket.Get(ctx, key, offset, length)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, damaged(key, "is missing")
+	case errors.Is(err, storage.ErrRange):
+		return nil, damaged(key, "is shorter than it was: no %d bytes at %d", length, offset)
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	return r, nil
+}
+
+// Files yields every entry in the order of paths, bytewise. An error ends it. Memory: a few MiB.
 func (ix *Index) Files(ctx context.Context) iter.Seq2[FileEntry, error] {
-	return func(yield func(FileEntry, error) bool) { yield(FileEntry{}, errUnwritten) }
+	return func(yield func(FileEntry, error) bool) {
+		for blocks := ix.blocks; len(blocks) > 0; {
+			n := blocksInOneRead(blocks)
+			more, err := ix.yieldBlocks(ctx, blocks[:n], yield)
+			if err != nil {
+				yield(FileEntry{}, fmt.Errorf("read index: %w", err))
+			}
+			if err != nil || !more {
+				return
+			}
+			blocks = blocks[n:]
+		}
+	}
 }
 
-// File is the entry of one path; storage.ErrNotFound where there is none.
+// blocksInOneRead is how many of the foremost blocks are read with one request.
+func blocksInOneRead(blocks []blockRef) int {
+	const most = 4 << 20 // bytes
+	n := 1
+	for n < len(blocks) && blocks[n].offset+blocks[n].length-blocks[0].offset <= most {
+		n++
+	}
+	return n
+}
+
+// yieldBlocks reads neighbouring blocks and yields their entries until the caller has enough.
+func (ix *Index) yieldBlocks(ctx context.Context, blocks []blockRef, yield func(FileEntry, error) bool) (more bool, err error) {
+	start, last := blocks[0].offset, blocks[len(blocks)-1]
+	raw, err := ix.cluster.readRange(ctx, ix.key, start, last.offset+last.length-start)
+	if err != nil {
+		return false, err
+	}
+	for _, b := range blocks {
+		entries, err := ix.decodeBlock(b, raw[b.offset-start:][:b.length])
+		if err != nil {
+			return false, err
+		}
+		for _, e := range entries {
+			if !yield(e, nil) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// decodeBlock checks a block against the directory and decodes its entries.
+func (ix *Index) decodeBlock(b blockRef, raw []byte) ([]FileEntry, error) {
+	if frameSum(raw) != b.sum {
+		return nil, damaged(ix.key, "block at %d has another checksum than the directory says", b.offset)
+	}
+	plain, err := ix.decoder.block(raw)
+	if err != nil {
+		return nil, &DamagedError{Key: ix.key, Detail: fmt.Sprintf("block at %d", b.offset), Err: err}
+	}
+	entries, err := decodeEntries(plain, ix.packs)
+	if err == nil && (len(entries) == 0 || entries[0].Path != b.first) {
+		err = fmt.Errorf("it does not start with %q", b.first)
+	}
+	if err != nil {
+		return nil, &DamagedError{Key: ix.key, Detail: fmt.Sprintf("block at %d", b.offset), Err: err}
+	}
+	return entries, nil
+}
+
+// decodeEntries decodes the plain bytes of a block, whose entries must be in order and lie in the packs.
+func decodeEntries(plain []byte, packs []packRef) ([]FileEntry, error) {
+	var entries []FileEntry
+	r := entryReader{rest: plain}
+	for len(r.rest) > 0 {
+		e, err := r.next()
+		if err != nil {
+			return nil, err
+		}
+		if n := len(entries); n > 0 && entries[n-1].Path >= e.Path {
+			return nil, fmt.Errorf("entry %q is out of order", e.Path)
+		}
+		if err := checkPlaces(e, packs); err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+func checkPlaces(e FileEntry, packs []packRef) error {
+	for _, f := range e.Frames {
+		if int(f.Pack) >= len(packs) || f.end() > packs[f.Pack].size {
+			return fmt.Errorf("entry %q has a frame outside of its pack", e.Path)
+		}
+	}
+	return nil
+}
+
+// File is the entry of one path, read with one request; storage.ErrNotFound where there is none.
 func (ix *Index) File(ctx context.Context, path string) (FileEntry, error) {
-	return FileEntry{}, errUnwritten
+	after := sort.Search(len(ix.blocks), func(i int) bool { return ix.blocks[i].first > path })
+	if after == 0 {
+		return FileEntry{}, fmt.Errorf("file %q of the backup: %w", path, storage.ErrNotFound)
+	}
+	b := ix.blocks[after-1]
+	raw, err := ix.cluster.readRange(ctx, ix.key, b.offset, b.length)
+	if err != nil {
+		return FileEntry{}, fmt.Errorf("file %q of the backup: %w", path, err)
+	}
+	entries, err := ix.decodeBlock(b, raw)
+	if err != nil {
+		return FileEntry{}, fmt.Errorf("file %q of the backup: %w", path, err)
+	}
+	at := sort.Search(len(entries), func(i int) bool { return entries[i].Path >= path })
+	if at == len(entries) || entries[at].Path != path {
+		return FileEntry{}, fmt.Errorf("file %q of the backup: %w", path, storage.ErrNotFound)
+	}
+	return entries[at], nil
 }
-
-// ReadAt reads from a file of the backup, like io.ReaderAt: fewer than len(p) bytes come with an error, io.EOF at the end.
-func (ix *Index) ReadAt(ctx context.Context, path string, p []byte, off int64) (int, error) {
-	return 0, errUnwritten
-}
-
-// ReadPack opens a range of stored bytes of a pack; the caller closes it.
-func (ix *Index) ReadPack(ctx context.Context, pack uint32, offset, length int64) (io.ReadCloser, error) {
-	return nil, errUnwritten
-}
-
-// DecodeFrame checks the stored bytes of a frame against its sum and appends the plain bytes to dst[:0]. Damage is a
-// *DamagedError. It is safe for concurrent use.
-func (ix *Index) DecodeFrame(dst, stored []byte, f Frame) ([]byte, error) { return nil, errUnwritten }

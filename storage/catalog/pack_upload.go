@@ -1,0 +1,85 @@
+package catalog
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"hash"
+	"io"
+
+	"golang.org/x/sync/errgroup"
+
+	"lifeboat/storage"
+)
+
+// uploadBuffer is how many bytes are gathered before they are handed to the store.
+const uploadBuffer = 1 << 20
+
+// upload is one object on its way into the bucket, written like a file. Its Put runs in a goroutine of a group, whose
+// Wait says whether the object is durable. It is not safe for concurrent use.
+type upload struct {
+	key    string
+	pipe   *io.PipeWriter
+	buffer *bufio.Writer
+	offset int64 // bytes written up to now
+}
+
+// stored is what an upload became.
+type stored struct {
+	size int64
+	sum  [32]byte // SHA-256 of the whole object
+}
+
+// startUpload begins a conditional Put. Once it is durable, done gets what was stored. The end of ctx fails it, and
+// leaves nothing under the key.
+func startUpload(ctx context.Context, g *errgroup.Group, b storage.Bucket, key string, done func(stored)) *upload {
+	reader, writer := io.Pipe()
+	u := &upload{key: key, pipe: writer, buffer: bufio.NewWriterSize(writer, uploadBuffer)}
+	g.Go(func() error {
+		stop := context.AfterFunc(ctx, func() { _ = writer.CloseWithError(context.Cause(ctx)) })
+		defer stop()
+		body := &countingHash{in: reader, hash: sha256.New()}
+		err := b.Put(ctx, key, body, storage.PutOptions{IfAbsent: true, Size: -1})
+		_ = reader.CloseWithError(err) // a writer that is still there learns of it
+		if err == nil {
+			done(body.stored())
+		}
+		return err
+	})
+	return u
+}
+
+// Write takes further bytes of the object.
+func (u *upload) Write(p []byte) (int, error) {
+	n, err := u.buffer.Write(p)
+	u.offset += int64(n)
+	return n, err
+}
+
+// finish ends the object; the group's Wait tells when it is durable.
+func (u *upload) finish() error {
+	err := u.buffer.Flush()
+	_ = u.pipe.CloseWithError(err) // never fails; nil is the end of the file
+	return err
+}
+
+// abandon makes the Put fail.
+func (u *upload) abandon(err error) { _ = u.pipe.CloseWithError(err) }
+
+// countingHash sums up what passes through it.
+type countingHash struct {
+	in   io.Reader
+	hash hash.Hash
+	size int64
+}
+
+func (c *countingHash) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.hash.Write(p[:n])
+	c.size += int64(n)
+	return n, err
+}
+
+func (c *countingHash) stored() stored {
+	return stored{size: c.size, sum: [32]byte(c.hash.Sum(nil))}
+}

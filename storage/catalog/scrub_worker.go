@@ -1,0 +1,131 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// The kinds of damage.
+const (
+	damageDocument = "document"
+	damageWAL      = "wal"
+	damagePack     = "pack"
+	damageIndex    = "index"
+	damageEvidence = "evidence"
+)
+
+// scrubber runs checks side by side and gathers what they find. It is safe for concurrent use.
+type scrubber struct {
+	ctx      context.Context // ends with the first error
+	group    *errgroup.Group
+	progress func(ScrubProgress)
+	sizes    map[string]int64 // of the objects, by key
+
+	mu     sync.Mutex
+	report ScrubReport
+	count  ScrubProgress
+}
+
+func newScrubber(ctx context.Context, opts ScrubOptions, tree objectTree) *scrubber {
+	s := &scrubber{progress: opts.Progress, sizes: tree.sizes}
+	for _, size := range tree.sizes {
+		s.count.ObjectsTotal++
+		s.count.BytesTotal += size
+	}
+	s.group, s.ctx = errgroup.WithContext(ctx)
+	parallel := opts.Parallel
+	if parallel < 1 {
+		parallel = 2
+	}
+	s.group.SetLimit(parallel + 1) // one is busy with sending objects to their checks
+	return s
+}
+
+// check runs the check of one object as soon as there is room. It waits for that room, so a check must not call it.
+func (s *scrubber) check(key, kind string, check func(context.Context) error) {
+	if s.ctx.Err() == nil {
+		s.group.Go(func() error { return s.checkNow(key, kind, check) })
+	}
+}
+
+// checkNow runs the check in the calling goroutine. Its error leaves the object unproven.
+func (s *scrubber) checkNow(key, kind string, check func(context.Context) error) error {
+	err := check(s.ctx)
+	var damage *DamagedError
+	if err != nil && !errors.As(err, &damage) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if damage != nil {
+		found := Damage{Key: cmp.Or(damage.Key, key), Kind: kind, Detail: damage.reason()}
+		s.report.Damaged = append(s.report.Damaged, found)
+	}
+	s.passed(key)
+	return nil
+}
+
+// passed counts an object that was read. The lock must be held.
+func (s *scrubber) passed(key string) {
+	size, ok := s.sizes[key]
+	if !ok {
+		return // it is missing
+	}
+	s.count.Objects++
+	s.count.Bytes += size
+	if s.progress != nil {
+		s.progress(s.count)
+	}
+}
+
+// reason is the error without the key.
+func (e *DamagedError) reason() string {
+	if e.Err == nil {
+		return e.Detail
+	}
+	return e.Detail + ": " + e.Err.Error()
+}
+
+// unknown notes keys that the format does not know, or that nothing stands for. Their objects are not read.
+func (s *scrubber) unknown(keys ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.Unknown = append(s.report.Unknown, keys...)
+	s.skip(keys)
+}
+
+// unfinished notes a backup without a record, whose other objects are not read.
+func (s *scrubber) unfinished(name string, keys []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.Unfinished = append(s.report.Unfinished, name)
+	s.skip(keys)
+}
+
+// skip takes objects out of the totals. The lock must be held.
+func (s *scrubber) skip(keys []string) {
+	for _, key := range keys {
+		s.count.ObjectsTotal--
+		s.count.BytesTotal -= s.sizes[key]
+	}
+}
+
+// sorted is the report.
+func (s *scrubber) sorted() ScrubReport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.report
+	r.Objects, r.Bytes = s.count.Objects, s.count.Bytes
+	slices.SortFunc(r.Damaged, func(a, b Damage) int {
+		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Detail, b.Detail))
+	})
+	slices.Sort(r.Unknown)
+	slices.Sort(r.Unfinished)
+	return r
+}
