@@ -1,0 +1,59 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Version control is asked for nothing, so that a checkout of another user builds too.
+export GOFLAGS += -buildvcs=false
+
+linter := .cache/bin/golangci-lint
+sources := $(wildcard archive cmd drill internal restore storage verify)
+
+.PHONY: help
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Back up, lose and recover a throwaway PostgreSQL; DEMO_FLAGS=--keep leaves it for a look
+	@postgres=$$(.ci/postgres demo) && PATH="$$postgres:$$PATH" bin/lifeboat demo $(DEMO_FLAGS)
+
+.PHONY: build
+build: ## Build the programs into bin/
+	@go build -trimpath -o bin/ ./cmd/lifeboat ./cmd/lifeboat-wal
+
+# What can fail fast comes first; go test comes last, so that its summary is the end of the output.
+.PHONY: test
+test: fmt-check vet lint ## Check format, vet, lint, and test against real PostgreSQL, with the race detector
+	@postgres=$$(.ci/postgres test) && race=$$(.ci/compiler) && \
+	LIFEBOAT_TEST_POSTGRES="$$postgres" go test $$race -count=1 -shuffle=on -timeout 25m ./...
+
+.PHONY: lint
+lint: $(linter) ## Run the linters of .golangci.yml
+	@$(linter) run ./...
+
+.PHONY: vet
+vet: ## Run go vet
+	@go vet ./...
+
+.PHONY: fmt
+fmt: ## Format the sources
+	@gofmt -l -w $(sources)
+
+.PHONY: fmt-check
+fmt-check:
+	@unformatted=$$(gofmt -l $(sources)); \
+	if [ -n "$$unformatted" ]; then printf 'not formatted, run make fmt:\n%s\n' "$$unformatted"; exit 1; fi
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	@go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## Remove what was built; make clean-cache removes what was fetched, too
+	rm -rf bin lifeboat-demo-report.html
+
+.PHONY: clean-cache
+clean-cache: clean
+	rm -rf .cache
+
+$(linter): .ci/tools/go.mod .ci/tools/go.sum
+	@echo "building golangci-lint, once: this takes a minute or two"
+	@cd .ci/tools && go build -trimpath -o ../../$(linter) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
