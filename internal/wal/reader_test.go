@@ -161,6 +161,27 @@ func TestReaderStopsAtDamage(t *testing.T) {
 	}
 }
 
+func TestRecordWithGoodCRCInTheWrongPlaceIsRefused(t *testing.T) {
+	t.Parallel()
+	for damage, spoil := range map[string]func(b *builder){
+		"link to a record before the last": func(b *builder) { b.prev -= 8 },
+		"link to a later record":           func(b *builder) { b.prev = b.at() + 8 },
+		"resource manager of nobody":       func(b *builder) { b.record(99, 0, commitBody()) },
+	} {
+		for _, length := range []int{100, 3 * PageSize} {
+			b := newBuilder(testStart)
+			b.record(1, 0, commitBody())
+			spoil(b)
+			b.record(1, 0, longBody(length))
+			got, err := readLSNs(t, b.segment(), testStart)
+			var corrupt *CorruptError
+			if !errors.As(err, &corrupt) || len(got) != 1 {
+				t.Errorf("%s, %d bytes: %d records, %v; want one and a CorruptError", damage, length, len(got), err)
+			}
+		}
+	}
+}
+
 func TestSourceErrorIsPassedOn(t *testing.T) {
 	t.Parallel()
 	b := newBuilder(testStart)

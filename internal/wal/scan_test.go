@@ -76,6 +76,8 @@ func TestScanRefusesWhatIsNoSegment(t *testing.T) {
 		data[at] = value
 		return data
 	}
+	forward := newBuilder(testStart)
+	forward.prev = testStart + PageSize
 	halfZero := bytes.Clone(full)
 	clear(halfZero[testSize/2:])
 	for damage, c := range map[string]struct {
@@ -92,7 +94,9 @@ func TestScanRefusesWhatIsNoSegment(t *testing.T) {
 		"under another name":  {full, SegmentFile(testTimeline, 6, testSize)},
 		"other segment size":  {spoilt(34, 0x20), testName},
 		"other block size":    {spoilt(37, 0x40), testName},
-		"newer timeline":      {spoilt(4, 9), testName},
+		"older timeline":      {spoilt(4, 9), testName},
+		"newer timeline":      {spoilt(int(testSize)-PageSize+4, 9), testName},
+		"first link forward":  {forward.full(), testName},
 		"unknown version":     {spoilt(1, 0xD2), testName},
 		"no long header":      {spoilt(2, 0), testName},
 	} {
