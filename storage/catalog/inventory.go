@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +56,14 @@ func (c *Cluster) Inventory(ctx context.Context) (*Inventory, error) {
 		}
 	}
 	return inv, nil
+}
+
+func (c *Cluster) takeBackups(ctx context.Context, inv *Inventory) error {
+	listed, err := c.backups(ctx)
+	inv.Backups, inv.Unfinished = listed.records, listed.unfinished
+	inv.Problems = append(inv.Problems, listed.problems...)
+	slices.SortStableFunc(inv.Backups, func(a, b Record) int { return cmp.Compare(a.StopLSN, b.StopLSN) })
+	return err
 }
 
 func (c *Cluster) takeFindings(ctx context.Context, inv *Inventory) error {
