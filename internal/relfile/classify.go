@@ -74,7 +74,7 @@ func isTemporary(place string) bool {
 	if !found || !digits(backend) {
 		return false
 	}
-	_, ok := parseName(rest)
+	_, ok := ParseName(rest)
 	return ok
 }
 

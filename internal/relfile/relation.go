@@ -19,12 +19,12 @@ func ParseRelation(place string) (r Relation, ok bool) {
 	if !inDatabase(place) {
 		return Relation{}, false
 	}
-	return parseName(path.Base(place))
+	return ParseName(path.Base(place))
 }
 
-// parseName reads NUMBER[_FORK][.SEGMENT] (src/common/relpath.c: GetRelationPath; storage/file/reinit.c:
+// ParseName reads the name of a relation's file by itself: NUMBER[_FORK][.SEGMENT] (src/common/relpath.c: GetRelationPath; storage/file/reinit.c:
 // parse_filename_for_nontemp_relation).
-func parseName(name string) (r Relation, ok bool) {
+func ParseName(name string) (r Relation, ok bool) {
 	name, segment, segmented := strings.Cut(name, ".")
 	if segmented {
 		if r.Segment, ok = number(segment); !ok || r.Segment == 0 {
@@ -59,7 +59,7 @@ type UnloggedSet map[uint32]struct{}
 func NewUnloggedSet(names []string) UnloggedSet {
 	set := UnloggedSet{}
 	for _, name := range names {
-		if r, ok := parseName(name); ok && r.Fork == "init" {
+		if r, ok := ParseName(name); ok && r.Fork == "init" {
 			set[r.Number] = struct{}{}
 		}
 	}
@@ -68,7 +68,7 @@ func NewUnloggedSet(names []string) UnloggedSet {
 
 // Skip says whether the file of this name in the same directory stays out of a backup.
 func (s UnloggedSet) Skip(name string) bool {
-	r, ok := parseName(name)
+	r, ok := ParseName(name)
 	if !ok || r.Fork == "init" {
 		return false
 	}
