@@ -4,6 +4,7 @@ SHELL := /bin/bash
 # Version control is asked for nothing, so that a checkout of another user builds too.
 export GOFLAGS += -buildvcs=false
 
+packages ?= ./...
 linter := .cache/bin/golangci-lint
 sources := $(wildcard archive cmd drill internal restore storage verify)
 
@@ -23,15 +24,15 @@ build: ## Build the programs into bin/
 .PHONY: test
 test: fmt-check vet lint ## Check format, vet, lint, and test against real PostgreSQL, with the race detector
 	@postgres=$$(.ci/postgres test) && race=$$(.ci/compiler) && \
-	LIFEBOAT_TEST_POSTGRES="$$postgres" go test $$race -count=1 -shuffle=on -timeout 25m ./...
+	LIFEBOAT_TEST_POSTGRES="$$postgres" go test $$race -count=1 -shuffle=on -timeout 25m $(packages)
 
 .PHONY: lint
 lint: $(linter) ## Run the linters of .golangci.yml
-	@$(linter) run ./...
+	@$(linter) run $(packages)
 
 .PHONY: vet
 vet: ## Run go vet
-	@go vet ./...
+	@go vet $(packages)
 
 .PHONY: fmt
 fmt: ## Format the sources
@@ -44,7 +45,7 @@ fmt-check:
 
 .PHONY: bench
 bench: ## Run the benchmarks
-	@go test -run '^$$' -bench . -benchmem ./...
+	@go test -run '^$$' -bench . -benchmem $(packages)
 
 .PHONY: clean
 clean: ## Remove what was built; make clean-cache removes what was fetched, too
