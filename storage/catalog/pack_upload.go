@@ -36,10 +36,13 @@ func startUpload(ctx context.Context, g *errgroup.Group, b storage.Bucket, key s
 	reader, writer := io.Pipe()
 	u := &upload{key: key, pipe: writer, buffer: bufio.NewWriterSize(writer, uploadBuffer)}
 	g.Go(func() error {
-		stop := context.AfterFunc(ctx, func() { _ = writer.CloseWithError(context.Cause(ctx)) })
+		stop := context.AfterFunc(ctx, func() { _ = reader.CloseWithError(context.Cause(ctx)) })
 		defer stop()
 		body := &countingHash{in: reader, hash: sha256.New()}
 		err := b.Put(ctx, key, body, storage.PutOptions{IfAbsent: true, Size: -1})
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		_ = reader.CloseWithError(err) // a writer that is still there learns of it
 		if err == nil {
 			done(body.stored())
