@@ -1,0 +1,205 @@
+package restore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"lifeboat/storage/catalog"
+)
+
+// copier brings the files of a backup to their sites.
+type copier struct {
+	index  *catalog.Index
+	layout *layout
+	sites  []*site
+	meter  *meter
+
+	mu   sync.Mutex
+	open map[*outFile]bool // begun and not finished
+}
+
+// run copies all files with the given number of workers. When it returns nil, all of them are durable; after an error or
+// the end of ctx nothing is written any more.
+func (c *copier) run(ctx context.Context, workers int) error {
+	defer c.closeAll()
+	group, ctx := errgroup.WithContext(ctx)
+	units := make(chan unit)
+	group.Go(func() error {
+		defer close(units)
+		return c.produce(ctx, units)
+	})
+	for range workers {
+		group.Go(func() error { return c.work(ctx, units) })
+	}
+	return group.Wait()
+}
+
+// produce cuts the index into units, in the order of paths, in which the frames of neighbours mostly lie together.
+func (c *copier) produce(ctx context.Context, units chan<- unit) error {
+	var next unit
+	for entry, err := range c.index.Files(ctx) {
+		if err != nil {
+			return fmt.Errorf("read the backup's index: %w", err)
+		}
+		if entry.Directory || leftOut(entry.Path) {
+			continue
+		}
+		for _, p := range c.pieces(entry) {
+			next.pieces = append(next.pieces, p)
+			next.bytes += p.bytes()
+			if !next.full() {
+				continue
+			}
+			if err := send(ctx, units, next); err != nil {
+				return err
+			}
+			next = unit{}
+		}
+	}
+	return send(ctx, units, next)
+}
+
+func (c *copier) pieces(entry catalog.FileEntry) []piece {
+	number, path := c.layout.locate(entry.Path)
+	file := &outFile{entry: entry, site: c.sites[number], path: path}
+	pieces := split(file)
+	file.left = len(pieces)
+	return pieces
+}
+
+func send(ctx context.Context, units chan<- unit, u unit) error {
+	select {
+	case units <- u:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (c *copier) work(ctx context.Context, units <-chan unit) error {
+	w := &worker{copier: c}
+	for u := range units {
+		if err := w.restore(ctx, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *copier) begin(file *outFile) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = map[*outFile]bool{}
+	}
+	c.open[file] = true
+}
+
+func (c *copier) end(file *outFile) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.open, file)
+}
+
+func (c *copier) closeAll() {
+	for file := range c.open {
+		file.close()
+	}
+}
+
+// worker is one of the goroutines that copy. Its buffers are used again and again.
+type worker struct {
+	copier *copier
+	stored []byte
+	plain  []byte
+}
+
+func (w *worker) restore(ctx context.Context, u unit) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for _, p := range u.pieces {
+		w.copier.begin(p.file)
+		if err := p.file.open(); err != nil {
+			return err
+		}
+	}
+	for _, r := range u.ranges() {
+		if err := w.restoreRange(ctx, r); err != nil {
+			return err
+		}
+	}
+	for _, p := range u.pieces {
+		finished, err := p.file.done()
+		if err != nil {
+			return err
+		}
+		if finished {
+			w.copier.end(p.file)
+			w.copier.meter.add(1, 0)
+		}
+	}
+	return nil
+}
+
+// restoreRange reads a range, proves each frame in it, and writes the frames' plain bytes to their places.
+func (w *worker) restoreRange(ctx context.Context, r packRange) error {
+	if err := w.fetch(ctx, r); err != nil {
+		return fmt.Errorf("read %s: %w", r.targets[0].file.entry.Path, err)
+	}
+	written := int64(0)
+	for _, t := range r.targets {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := w.restoreFrame(r, t)
+		if err != nil {
+			return err
+		}
+		written += n
+	}
+	w.copier.meter.add(0, written)
+	return nil
+}
+
+func (w *worker) fetch(ctx context.Context, r packRange) error {
+	body, err := w.copier.index.ReadPack(ctx, r.pack, r.offset, r.size)
+	if err != nil {
+		return err
+	}
+	w.stored = slices.Grow(w.stored[:0], int(r.size))[:r.size]
+	_, err = io.ReadFull(body, w.stored)
+	return errors.Join(err, body.Close())
+}
+
+func (w *worker) restoreFrame(r packRange, t target) (int64, error) {
+	frame, entry := t.frame(), t.file.entry
+	from := frame.Offset - r.offset
+	plain, err := w.copier.index.DecodeFrame(w.plain, w.stored[from:from+int64(frame.Length)], frame)
+	if err != nil {
+		return 0, fmt.Errorf("decode %s: %w", entry.Path, err)
+	}
+	w.plain = plain
+	offset, length := entry.FrameRange(t.index)
+	if len(plain) != length {
+		return 0, fmt.Errorf("decode %s: frame %d has %d bytes, not %d", entry.Path, t.index, len(plain), length)
+	}
+	if allZero(plain) {
+		return int64(length), nil // a hole reads as zeros
+	}
+	if _, err := t.file.file.WriteAt(plain, offset); err != nil {
+		return 0, fmt.Errorf("write %s: %w", entry.Path, err)
+	}
+	return int64(length), nil
+}
+
+func allZero(b []byte) bool {
+	return len(b) == 0 || b[0] == 0 && bytes.Equal(b[1:], b[:len(b)-1])
+}

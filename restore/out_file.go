@@ -1,0 +1,72 @@
+package restore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"lifeboat/storage/catalog"
+)
+
+// outFile is a file that is being restored. Several workers may write parts of it at the same time.
+type outFile struct {
+	entry catalog.FileEntry
+	site  *site
+	path  string // in the site
+
+	mu   sync.Mutex
+	file *os.File // nil before the first part and behind the last
+	left int      // parts that are not written
+}
+
+// open creates the file at the first part.
+func (o *outFile) open() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.file != nil {
+		return nil
+	}
+	file, err := o.site.root.OpenFile(o.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", o.entry.Path, err)
+	}
+	o.file = file
+	return nil
+}
+
+// done counts a part as written; behind the last one the file gets its size, mode and owner and is made durable.
+func (o *outFile) done() (finished bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.left--
+	if o.left > 0 {
+		return false, nil
+	}
+	return true, o.finish()
+}
+
+func (o *outFile) finish() error {
+	err := errors.Join(
+		o.file.Truncate(o.entry.Size), // what ends with zeros was not written to its end
+		o.file.Chmod(o.entry.Mode.Perm()),
+		o.site.give(o.file),
+		o.file.Sync(),
+		o.file.Close(),
+	)
+	o.file = nil
+	if err != nil {
+		return fmt.Errorf("finish %s: %w", o.entry.Path, err)
+	}
+	return nil
+}
+
+// close gives up on a file that will not be finished.
+func (o *outFile) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.file != nil {
+		_ = o.file.Close() // it is removed anyway
+		o.file = nil
+	}
+}
