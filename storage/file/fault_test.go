@@ -225,6 +225,9 @@ func TestSweeperThatComesBeforeTheLock(t *testing.T) {
 	if got := read(t, b, "x"); got != "text" {
 		t.Fatalf("read %q", got)
 	}
+	if busy >= 0 {
+		t.Error("a file was used that is not locked")
+	}
 }
 
 // traced notes what reaches the disk, in order, by the names in the repository.

@@ -22,6 +22,9 @@ func TestOpenRemovesWhatDeadWritersLeft(t *testing.T) {
 	defer b.discard(living)
 	old, now := time.Date(2024, 1, 14, 0, 0, 0, 0, time.UTC), time.Date(2024, 1, 15, 0, 0, 1, 0, time.UTC)
 	young := now.Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(b.path, tempDirectory, living.name), old, old); err != nil {
+		t.Fatal(err)
+	}
 	leave(t, b, bootName()+".1.dead", young)
 	leave(t, b, "otherboot.1.young", young)
 	leave(t, b, "otherboot.1.old", old)

@@ -212,11 +212,25 @@ func TestStallThatLastsSaysSo(t *testing.T) {
 	})
 }
 
-// A consumer that takes its time is no stall of the store.
-func TestSlowConsumerIsNotCut(t *testing.T) {
+// slowReader takes an hour for each read.
+type slowReader struct{ io.Reader }
+
+func (r slowReader) Read(p []byte) (int, error) {
+	time.Sleep(time.Hour)
+	return r.Reader.Read(p)
+}
+
+// A caller that takes its time is no stall of the store.
+func TestSlowCallerIsNotCut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := retry.Wrap(memory{"x": "text"}, retry.Options{Now: time.Now, AttemptTimeout: time.Second})
+		set := fault.NewSet(fault.Rule{Op: fault.Get, After: 1, Times: -1, Action: fault.Fail(errors.New("opened again"))},
+			fault.Rule{Op: fault.List, After: 1, Times: -1, Action: fault.Fail(errors.New("listed again"))})
+		b := retry.Wrap(fault.Wrap(memory{"w": "", "x": "text"}, set), retry.Options{Now: time.Now, AttemptTimeout: time.Second})
+		slow := slowReader{strings.NewReader("text")}
+		if err := b.Put(t.Context(), "y", slow, storage.PutOptions{Size: -1}); err != nil {
+			t.Fatal(err)
+		}
 		body, err := b.Get(t.Context(), "x", 0, -1)
 		if err != nil {
 			t.Fatal(err)
@@ -254,6 +268,31 @@ func TestBodyResumesWhereItBroke(t *testing.T) {
 				t.Errorf("range %+v: read %q, %v", r, got, err)
 			}
 		}
+	}
+}
+
+func TestPatienceStartsAnewWithEachByte(t *testing.T) {
+	t.Parallel()
+	opts := retry.Options{MinDelay: time.Second, MaxDelay: time.Hour, TotalTimeout: 3 * time.Second}
+	s := newScene(t, opts,
+		fault.Rule{Op: fault.Get, Times: 9, Action: fault.Truncate(1, errReset)},
+		fault.Rule{Op: fault.List, Times: 1, Action: fault.Truncate(1, errReset)},
+		fault.Rule{Op: fault.List, After: 1, Times: 1, Action: fault.Truncate(2, errReset)},
+		fault.Rule{Op: fault.List, After: 2, Times: 1, Action: fault.Truncate(3, errReset)})
+	s.store(t, "x", "0123456789")
+	s.store(t, "y", "")
+	s.store(t, "z", "")
+	if got, err := read(t, s, "x", 0, -1); got != "0123456789" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	var listed int
+	for _, err := range s.List(t.Context(), "") {
+		if listed++; err != nil {
+			t.Error(err)
+		}
+	}
+	if want := 9 + 3; len(s.slept) != want || listed != 3 {
+		t.Errorf("listed %d, slept %v", listed, s.slept)
 	}
 }
 
