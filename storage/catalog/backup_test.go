@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"lifeboat/storage"
 	"lifeboat/storage/fault"
 )
@@ -153,6 +155,47 @@ func TestFileMustHaveItsSize(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestStreamsAreWrittenSideBySide(t *testing.T) {
+	t.Parallel()
+	s, want := newScene(t), randomTree(8)
+	w := must(s.cluster.StartBackup(t.Context(), StartedBackup{Label: sceneLabel, Type: "full"}))(t)
+	defer w.Abort()
+	w.packSize = 100_000
+	paths := make(chan string)
+	g, ctx := errgroup.WithContext(t.Context())
+	for range 4 {
+		g.Go(func() error {
+			stream, err := w.NewStream(ctx)
+			if err != nil {
+				return err
+			}
+			for path := range paths {
+				if err := want.addTo(ctx, stream, path); err != nil {
+					return err
+				}
+			}
+			return stream.Close(ctx)
+		})
+	}
+	for _, path := range want.paths() {
+		paths <- path
+	}
+	close(paths)
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	ref, totals, err := w.Finish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := recordOf(s.cluster, sceneLabel, ref, totals)
+	if err := w.Commit(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	checkFiles(t, must(s.cluster.OpenIndex(t.Context(), rec))(t), want)
+	checkClean(t, s)
 }
 
 func TestPathIsRefusedTwice(t *testing.T) {

@@ -184,7 +184,7 @@ func TestFrameOfOtherBytesIsRefused(t *testing.T) {
 	r := must(ix.ReadPack(t.Context(), f.Pack, f.Offset, int64(f.Length)))(t)
 	defer r.Close()
 	sound := must(io.ReadAll(r))(t)
-	for at := range sound {
+	for at := 0; at < len(sound); at += len(sound)/200 + 1 {
 		changed := slices.Clone(sound)
 		changed[at] ^= 1
 		if _, err := ix.DecodeFrame(nil, changed, f); !isDamaged(err) {

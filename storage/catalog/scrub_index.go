@@ -132,7 +132,7 @@ func (c *Cluster) openWhole(ctx context.Context, key string, size int64) (*whole
 	}
 	src := &sourceErrors{in: r}
 	sum := &countingHash{in: src, hash: sha256.New()}
-	return &wholeObject{Closer: r, key: key, src: src, sum: sum, in: bufio.NewReaderSize(sum, uploadBuffer)}, nil
+	return &wholeObject{Closer: r, key: key, src: src, sum: sum, in: bufio.NewReaderSize(sum, int(min(size, uploadBuffer)))}, nil
 }
 
 // take reads the next n bytes.
