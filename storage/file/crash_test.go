@@ -63,7 +63,7 @@ func body(key string) []byte {
 	h := fnv.New64a()
 	h.Write([]byte(key))
 	source := rand.NewChaCha8([32]byte(bytes.Repeat(h.Sum(nil), 4)))
-	data := make([]byte, source.Uint64()%(1<<20+1))
+	data := make([]byte, source.Uint64()%(1<<18+1))
 	source.Read(data)
 	return data
 }

@@ -116,7 +116,7 @@ func winner(t *testing.T, errs []error) int {
 // wholeOrNothing reads without pause while an object appears and is replaced: what is seen is always one of the
 // versions, from end to end.
 func wholeOrNothing(t *testing.T, b storage.Bucket) {
-	const versions, size = 12, 2*mebibyte + 5
+	const versions, size = 8, mebibyte + 5
 	var done atomic.Bool
 	var readers sync.WaitGroup
 	for range 4 {
