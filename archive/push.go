@@ -1,0 +1,198 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lifeboat/internal/control"
+	"lifeboat/internal/wal"
+	"lifeboat/storage/catalog"
+)
+
+// maxSmallFile is the longest history or backup history file that is taken, in bytes.
+const maxSmallFile = 1 << 20
+
+// PushOptions are what Push needs besides the file.
+type PushOptions struct {
+	Clock func() time.Time
+}
+
+// PushResult says what Push did.
+type PushResult struct {
+	Name   wal.FileName
+	Bytes  int64 // size of the file
+	Stored bool  // false: the same file was in the repository already
+}
+
+// BadNameError says that PostgreSQL archives no file of this name.
+type BadNameError struct {
+	Path string
+	Err  error
+}
+
+// Error names the path.
+func (e *BadNameError) Error() string {
+	return fmt.Sprintf("%q is not a file to archive: %v", e.Path, e.Err)
+}
+
+// Unwrap is the *wal.NameError.
+func (e *BadNameError) Unwrap() error { return e.Err }
+
+// Push stores one file from pg_wal, as archive_command asks for: a segment, a partial segment, a timeline history or
+// backup history file. When it returns nil, that content is durable in the repository under the file's name.
+//
+// Before anything is sent the file is proven sound and of this cluster. The errors are *BadNameError,
+// *wal.CorruptError, *wal.HistoryError, *catalog.ForeignError, *catalog.ConflictError (other content has the name; a
+// finding is stored), *catalog.DamagedError (the stored object is damaged), and those of the file and the store.
+func Push(ctx context.Context, cluster *catalog.Cluster, path string, opts PushOptions) (PushResult, error) {
+	result, file, err := inspect(cluster.Identity(), cluster.Name(), path)
+	if err != nil {
+		return result, fmt.Errorf("push %s: %w", filepath.Base(path), err)
+	}
+	result.Stored, err = cluster.PutWAL(ctx, file, opts.Clock())
+	return result, err
+}
+
+// inspect proves a file sound and of the cluster.
+func inspect(identity catalog.Identity, cluster, path string) (PushResult, catalog.WALFile, error) {
+	name, err := wal.ParseFileName(filepath.Base(path))
+	if err == nil {
+		err = name.ValidFor(identity.WALSegmentSize)
+	}
+	if err != nil {
+		return PushResult{}, catalog.WALFile{}, &BadNameError{Path: path, Err: err}
+	}
+	file, size, err := openRegular(path)
+	if err != nil {
+		return PushResult{}, catalog.WALFile{}, err
+	}
+	defer file.Close()
+	p := pushed{name: name, path: path, file: file, size: size, identity: identity, cluster: cluster}
+	summary, err := p.check()
+	return PushResult{Name: name, Bytes: size}, catalog.WALFile{
+		Name:    name,
+		Size:    size,
+		Open:    func() (io.ReadCloser, error) { return os.Open(path) },
+		Summary: summary,
+	}, err
+}
+
+func openRegular(path string) (*os.File, int64, error) {
+	info, err := os.Stat(path) // before opening, which would wait for the writer of a pipe
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s is not a regular file", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if info, err = file.Stat(); err != nil {
+		return nil, 0, errors.Join(err, file.Close())
+	}
+	return file, info.Size(), nil
+}
+
+// pushed is a file on its way.
+type pushed struct {
+	name     wal.FileName
+	path     string
+	file     *os.File
+	size     int64
+	identity catalog.Identity
+	cluster  string
+}
+
+// check returns the summary of a file that holds WAL.
+func (p pushed) check() (*wal.Summary, error) {
+	switch p.name.Kind {
+	case wal.Segment, wal.Partial:
+		return p.checkSegment()
+	case wal.History:
+		return nil, p.checkHistory()
+	default:
+		return nil, p.checkBackupHistory()
+	}
+}
+
+func (p pushed) checkSegment() (*wal.Summary, error) {
+	summary, err := wal.ScanSegment(p.file, p.size, p.name, wal.ScanOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return &summary, p.own(catalog.Identity{
+		SystemIdentifier: summary.SystemIdentifier,
+		WALSegmentSize:   summary.SegmentSize,
+	})
+}
+
+func (p pushed) own(offered catalog.Identity) error {
+	if offered != p.identity {
+		return &catalog.ForeignError{Name: p.cluster, Have: p.identity, Offered: offered}
+	}
+	return nil
+}
+
+func (p pushed) checkHistory() error {
+	text, err := p.text()
+	if err != nil {
+		return err
+	}
+	history, err := wal.ParseHistory(p.name.Timeline, text)
+	if err != nil {
+		return err
+	}
+	if len(history.Entries) == 0 {
+		return &wal.HistoryError{Timeline: p.name.Timeline, Reason: "names no timeline that it comes from"}
+	}
+	return p.ownDirectory()
+}
+
+// checkBackupHistory proves the first line, which names the segment that the file is called after
+// (xlogbackup.c: build_backup_content).
+func (p pushed) checkBackupHistory() error {
+	text, err := p.text()
+	if err != nil {
+		return err
+	}
+	segment, _, _ := strings.Cut(p.name.String(), ".")
+	first, _, _ := strings.Cut(string(text), "\n")
+	if !strings.HasPrefix(first, "START WAL LOCATION: ") || !strings.HasSuffix(first, "(file "+segment+")") {
+		return fmt.Errorf("backup history file does not start with the location of segment %s", segment)
+	}
+	return p.ownDirectory()
+}
+
+func (p pushed) text() ([]byte, error) {
+	if p.size > maxSmallFile {
+		return nil, fmt.Errorf("%s file has %d bytes, more than the %d allowed", p.name.Kind, p.size, maxSmallFile)
+	}
+	return io.ReadAll(io.LimitReader(p.file, maxSmallFile))
+}
+
+// ownDirectory proves that a file which does not say whose it is lies in this cluster's data directory: by the
+// pg_control beside pg_wal, where there is one.
+func (p pushed) ownDirectory() error {
+	beside := filepath.Join(filepath.Dir(p.path), "..", controlFile)
+	raw, err := os.ReadFile(beside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c, err := control.Parse(raw)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", beside, err)
+	}
+	return p.own(catalog.Identity{SystemIdentifier: c.SystemIdentifier, WALSegmentSize: wal.SegmentSize(c.WALSegmentSize)})
+}
