@@ -193,6 +193,40 @@ func TestFrameOfOtherBytesIsRefused(t *testing.T) {
 	}
 }
 
+func TestReadersFindEveryFlippedByteOfTheIndex(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	rec := sampleTree().backUp(t, s.cluster, sceneLabel, 3000, 2)
+	key := s.cluster.indexKey(sceneLabel)
+	sound := s.object(t, key)
+	for at := len(indexMagic); at < len(sound)-footerSize; at++ {
+		changed := slices.Clone(sound)
+		changed[at] ^= 8
+		s.overwrite(t, key, changed)
+		if err := readIndex(t.Context(), s.cluster, rec); !isDamaged(err) {
+			t.Errorf("byte %d: %v", at, err)
+		}
+	}
+	s.overwrite(t, key, sound)
+	if err := readIndex(t.Context(), s.cluster, rec); err != nil {
+		t.Error(err)
+	}
+}
+
+// readIndex reads what a restore reads of an index.
+func readIndex(ctx context.Context, c *Cluster, rec Record) error {
+	ix, err := c.OpenIndex(ctx, rec)
+	if err != nil {
+		return err
+	}
+	for _, err := range ix.Files(ctx) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func FuzzIndexBlock(f *testing.F) {
 	head := append([]byte{1, 'x'}, appendEntryHead(nil, FileMeta{Size: 5, Mode: 0o600, ModTime: time.Unix(9, 0)}, entryFile)...)
 	f.Add(appendFrame(head, Frame{}, Frame{Offset: 7, Length: 30}))

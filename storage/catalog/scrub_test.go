@@ -94,11 +94,16 @@ func TestEveryFlippedByteIsFound(t *testing.T) {
 	checkClean(t, s)
 }
 
-// flipPositions are the first and last bytes and some between; for an index, all of its footer.
+// flipPositions are the first and last bytes and some between; for an index, all of its footer; for a tiny object, all.
 func flipPositions(rng *rand.Rand, key string, size int) []int {
 	positions := []int{0, size / 2, size - 1}
 	for range 15 {
 		positions = append(positions, rng.IntN(size))
+	}
+	if size <= 100 {
+		for at := range size {
+			positions = append(positions, at)
+		}
 	}
 	if strings.HasSuffix(key, "/index") {
 		for at := range footerSize + len(indexMagic) {
