@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/cmd/internal/config"
+	"lifeboat/cmd/internal/term"
+	"lifeboat/drill"
+	"lifeboat/restore"
+)
+
+func (a *app) drillCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "drill",
+		Short: "Restore into a scratch instance, compare with production's census, and give a verdict",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.drillRunCommand(), a.drillListCommand(), a.drillShowCommand(), a.drillReportCommand())
+	for _, sub := range c.Commands() {
+		sub.Args = usageArgs(sub.Args)
+	}
+	return c
+}
+
+func (a *app) drillRunCommand() *cobra.Command {
+	var target targetFlags
+	var backup string
+	c := &cobra.Command{
+		Use:   "run [NAME]",
+		Short: "Run a drill now",
+		Long: "Runs the drill NAME of the configuration (default: nightly), or one to the target that a --to- flag names.\n" +
+			"Exits 0 for pass and warn, 3 for fail, 4 for unproven, 5 when the target cannot be reached.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			name := "nightly"
+			if len(args) == 1 {
+				name = args[0]
+			}
+			return a.drillRun(c.Context(), name, backup, target)
+		},
+	}
+	target.add(c.Flags())
+	c.Flags().StringVar(&backup, "backup", "", "start from this backup, by its `LABEL` (default: the best one)")
+	return c
+}
+
+func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFlags) error {
+	s, err := a.openKnown(ctx)
+	if err != nil {
+		return err
+	}
+	options, err := a.drillOptions(s, name, backup, flags)
+	if err != nil {
+		return err
+	}
+	bar := a.bar()
+	options.Progress = func(phase string, done, total int64) { bar.Show(phase, done, total) }
+	result, err := drill.Run(ctx, options)
+	bar.Done()
+	if result == nil {
+		return usageOf(err)
+	}
+	if a.json() {
+		err = errors.Join(a.writeJSON(result), err)
+	} else {
+		a.tellDrill(result)
+	}
+	if err != nil {
+		return err
+	}
+	return verdictCode(string(result.Verdict))
+}
+
+func (a *app) drillOptions(s *scene, name, backup string, flags targetFlags) (drill.Options, error) {
+	configured := s.config.Drills[name]
+	if configured == nil {
+		return drill.Options{}, usagef("no drill is called %q in the configuration", name)
+	}
+	target, timeline, err := flags.parse(a.now())
+	if err != nil {
+		return drill.Options{}, err
+	}
+	if !flags.given() {
+		if target, err = parseTarget(configured.To.Value, a.now()); err != nil {
+			return drill.Options{}, &config.Error{Path: s.settings.Path, At: configured.To.At, Message: fmt.Sprintf("drill %s: to: %v", name, err)}
+		}
+	}
+	owner, err := scratchUser(s)
+	if err != nil {
+		return drill.Options{}, err
+	}
+	return drill.Options{
+		Repository: s.repository, Cluster: s.cluster, Name: name, Target: target, Timeline: timeline, Backup: backup,
+		WorkDirectory: s.settings.Scheduler.WorkDirectory, PostgresBin: s.settings.Scheduler.PostgresBin,
+		FetchCommand: fetchCommand(), HookConfig: hookConfig(s), Owner: owner,
+		Targets: a.drillTargets(s.config), Production: production(s),
+		Log: a.log, Now: a.now, ToolVersion: version(),
+	}, nil
+}
+
+func (a *app) drillTargets(c *config.Cluster) drill.Targets {
+	return drill.Targets{
+		RowsPercent: float64(c.Targets.Rows), WarnAtPercent: float64(c.Targets.WarnAt),
+		RestorePerTerabyte: time.Duration(c.Targets.RestorePerTerabyte), RPO: time.Duration(c.Targets.RPO),
+		MaxBackupAge: maxBackupAge(c, a.now()),
+	}
+}
+
+// backupGrace is how late a scheduled backup may be before it counts as missed.
+const backupGrace = 2 * time.Hour
+
+// maxBackupAge is the age from which on "last night's backup" is not there: the schedule's interval and some grace, a
+// day and some grace where there is no schedule.
+func maxBackupAge(c *config.Cluster, now time.Time) time.Duration {
+	interval := 24 * time.Hour
+	if c.Backup.Schedule.Schedule != nil {
+		next := c.Backup.Schedule.Next(now)
+		interval = c.Backup.Schedule.Next(next).Sub(next)
+	}
+	return interval + backupGrace
+}
+
+func (a *app) tellDrill(r *drill.Result) {
+	a.out.Printf("drill %s of cluster %s: %s\n", r.Drill, r.Cluster, a.out.Paint(term.Strong, a.out.Verdict(string(r.Verdict))))
+	a.out.Printf("  target %s %s, reached %s; backup %s\n", r.Target.Kind, r.Target.Value, r.Target.ReachedLSN, r.Backup.Label)
+	a.out.Printf("  rows: %s (%s)\n\n", r.Rows.Comparison, r.Rows.Why)
+	checks := make([][]string, 0, len(r.Checks))
+	for _, c := range r.Checks {
+		checks = append(checks, []string{c.Name, string(c.Result), c.Detail})
+	}
+	a.out.Table([]term.Column{{Title: "check"}, {Title: "result"}, {Title: "detail"}}, checks)
+	a.out.Printf("\n")
+	targets := make([][]string, 0, len(r.Targets))
+	for _, t := range r.Targets {
+		targets = append(targets, []string{t.Name, t.Target, t.Actual, fmt.Sprintf("%.0f %%", t.UsedPercent), string(t.Result)})
+	}
+	a.out.Table([]term.Column{{Title: "target"}, {Title: "promised"}, {Title: "measured"}, {Title: "used", Right: true}, {Title: "result"}}, targets)
+	a.out.Printf("\n  report: lifeboat drill report %s --format html > report.html\n", r.ID)
+}
+
+func (a *app) drillListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the drills whose evidence is in the repository",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return a.drillList(c.Context()) },
+	}
+}
+
+func (a *app) drillList(ctx context.Context) error {
+	s, err := a.openKnown(ctx)
+	if err != nil {
+		return err
+	}
+	results, problems, err := drill.List(ctx, s.cluster)
+	if err != nil {
+		return err
+	}
+	if a.json() {
+		err = a.writeJSON(results)
+	} else {
+		a.tellDrills(results)
+	}
+	for _, p := range problems {
+		a.errors.Printf("lifeboat: %v\n", p)
+	}
+	if err == nil && len(problems) > 0 {
+		return &codeError{code: exitFail}
+	}
+	return err
+}
+
+func (a *app) tellDrills(results []*drill.Result) {
+	if len(results) == 0 {
+		a.out.Printf("no drills yet: run one with 'lifeboat drill run'\n")
+		return
+	}
+	rows := make([][]string, 0, len(results))
+	for _, r := range results {
+		rows = append(rows, []string{r.ID, r.Drill, string(r.Verdict), stamp(r.Started), string(r.Rows.Comparison),
+			term.Duration(time.Duration(r.RTOSeconds * float64(time.Second)))})
+	}
+	a.out.Table([]term.Column{{Title: "id"}, {Title: "drill"}, {Title: "verdict"}, {Title: "started"}, {Title: "rows"}, {Title: "restored in", Right: true}}, rows)
+}
+
+func (a *app) drillShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "Show one drill's result",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			result, _, err := a.loadDrill(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if a.json() {
+				return a.writeJSON(result)
+			}
+			a.tellDrill(result)
+			return nil
+		},
+	}
+}
+
+func (a *app) loadDrill(ctx context.Context, id string) (*drill.Result, *scene, error) {
+	s, err := a.openKnown(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	result, err := drill.Load(ctx, s.cluster, id)
+	return result, s, err
+}
+
+func (a *app) drillReportCommand() *cobra.Command {
+	var format string
+	c := &cobra.Command{
+		Use:   "report ID",
+		Short: "Write one drill's report to standard output",
+		Args:  cobra.ExactArgs(1),
+		RunE:  func(c *cobra.Command, args []string) error { return a.drillReport(c.Context(), args[0], format) },
+	}
+	c.Flags().StringVar(&format, "format", "html", "`FORMAT`: html, json or junit")
+	return c
+}
+
+func (a *app) drillReport(ctx context.Context, id, format string) error {
+	if format != "html" && format != "json" && format != "junit" {
+		return usagef("--format is html, json or junit, not %q", format)
+	}
+	result, s, err := a.loadDrill(ctx, id)
+	if err != nil {
+		return err
+	}
+	switch format {
+	case "json":
+		return a.writeJSON(result)
+	case "junit":
+		return drill.WriteJUnit(a.stdout, result)
+	}
+	history, _, err := drill.List(ctx, s.cluster)
+	if err != nil {
+		return err
+	}
+	return drill.WriteHTML(a.stdout, result, history)
+}
+
+// scratchUser is who runs a drill's server when this program runs as root: the owner of the work directory.
+func scratchUser(s *scene) (*restore.Owner, error) {
+	directory := s.settings.Scheduler.WorkDirectory
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return nil, fmt.Errorf("make the drills' work directory: %w", err)
+	}
+	return ownerFor(directory)
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"lifeboat/archive"
+	"lifeboat/cmd/internal/config"
+	"lifeboat/storage/catalog"
+	"lifeboat/storage/file"
+)
+
+// initOptions are what a first configuration is written from.
+type initOptions struct {
+	repository, connection, dataDirectory string
+}
+
+func (a *app) initCommand() *cobra.Command {
+	var o initOptions
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Write a configuration, create the repository, and print what PostgreSQL needs",
+		Long: "Without a configuration: writes one, creates the repository, makes the cluster known to it, and prints\n" +
+			"the GRANTs and the postgresql.conf lines. With one at hand: only creates the repository and makes the\n" +
+			"clusters known. Harmless when repeated.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.init(c.Context(), o) },
+	}
+	c.Flags().StringVar(&o.repository, "repository", "file:///var/lib/lifeboat/repository", "`URL` of the repository, for a new configuration")
+	c.Flags().StringVar(&o.connection, "connection", "host=/var/run/postgresql dbname=postgres", "connection `STRING` of the server, for a new configuration")
+	c.Flags().StringVar(&o.dataDirectory, "data-directory", "", "data `DIRECTORY` of the server, for a new configuration (default: asked of the server)")
+	return c
+}
+
+func (a *app) init(ctx context.Context, o initOptions) error {
+	written, err := a.ensureSettings(o)
+	if err != nil {
+		return err
+	}
+	settings, err := a.settings()
+	if err != nil {
+		return err
+	}
+	repository, err := a.createRepository(ctx, settings)
+	if err != nil {
+		return err
+	}
+	a.say("repository ready: %s\n", repository.Location())
+	var registered error
+	for _, name := range settings.ClusterNames() {
+		registered = errors.Join(registered, a.register(ctx, repository, name, settings.Clusters[name]))
+	}
+	if written {
+		a.printSetUp(ctx, settings)
+	}
+	return registered
+}
+
+// say prints a line of text output; JSON output is one document, which init does not have.
+func (a *app) say(format string, args ...any) {
+	if !a.json() {
+		a.out.Printf(format, args...)
+	}
+}
+
+// ensureSettings writes a first configuration where there is none.
+func (a *app) ensureSettings(o initOptions) (written bool, err error) {
+	path := a.settingsPath()
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	text := newSettings(o, a.clusterName)
+	if _, err := config.Parse(path, []byte(text)); err != nil {
+		return false, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return false, fmt.Errorf("write the configuration: %w", err)
+	}
+	handle, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return false, fmt.Errorf("write the configuration: %w", err)
+	}
+	_, err = handle.WriteString(text)
+	if err := errors.Join(err, handle.Sync(), handle.Close()); err != nil {
+		return false, errors.Join(fmt.Errorf("write the configuration: %w", err), os.Remove(path))
+	}
+	a.say("configuration written: %s\n", path)
+	return true, nil
+}
+
+func newSettings(o initOptions, name string) string {
+	if name == "" {
+		name = "main"
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "repository:\n  url: %q\nclusters:\n  %s:\n    connection: %q\n", o.repository, name, o.connection)
+	if o.dataDirectory != "" {
+		fmt.Fprintf(&text, "    data_directory: %q\n", o.dataDirectory)
+	}
+	text.WriteString("    backup: {schedule: \"0 2 * * *\"}\n    targets: {rows: 1%, restore_per_terabyte: 2h, rpo: 60s, warn_at: 70%}\n")
+	return text.String()
+}
+
+// createRepository makes the directory and the repository in it. As root a new directory is given to the owner of the
+// first data directory that is named, since PostgreSQL's own user has to write there.
+func (a *app) createRepository(ctx context.Context, settings *config.Config) (*catalog.Repository, error) {
+	directory, err := settings.Repository.Directory()
+	if err != nil {
+		return nil, err
+	}
+	_, missing := os.Stat(directory)
+	if _, err := file.Create(directory, file.Options{Now: a.now, Log: a.log}); err != nil {
+		return nil, err
+	}
+	if errors.Is(missing, fs.ErrNotExist) && os.Geteuid() == 0 {
+		if err := giveToServer(directory, settings); err != nil {
+			return nil, err
+		}
+	}
+	bucket, err := a.bucket(settings)
+	if err != nil {
+		return nil, err
+	}
+	return catalog.Create(ctx, bucket, a.now())
+}
+
+func giveToServer(directory string, settings *config.Config) error {
+	for _, name := range settings.ClusterNames() {
+		info, err := os.Stat(settings.Clusters[name].DataDirectory)
+		if err != nil {
+			continue
+		}
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+			return os.Chown(directory, int(owner.Uid), int(owner.Gid))
+		}
+	}
+	return nil
+}
+
+func (a *app) register(ctx context.Context, repository *catalog.Repository, name string, c *config.Cluster) error {
+	identity, err := identify(ctx, c)
+	if err != nil {
+		if known, knownErr := repository.Cluster(ctx, name); knownErr == nil {
+			a.say("cluster %s is known: system identifier %d\n", name, known.Identity().SystemIdentifier)
+			return nil
+		}
+		return &archive.OperatorError{
+			Message: fmt.Sprintf("the repository is ready, but cluster %q could not be made known to it", name),
+			Hint:    "start its server, check 'connection' and 'data_directory', and run 'lifeboat init' again", Err: err,
+		}
+	}
+	if _, err := repository.Register(ctx, name, identity, a.now()); err != nil {
+		return err
+	}
+	a.say("cluster %s is known: system identifier %d\n", name, identity.SystemIdentifier)
+	return nil
+}
+
+// printSetUp prints what the administrator of the server does next.
+func (a *app) printSetUp(ctx context.Context, settings *config.Config) {
+	for _, name := range settings.ClusterNames() {
+		role, major := a.roleAndVersion(ctx, settings.Clusters[name])
+		a.say("\n# as a superuser of cluster %s\n%s\n", name, strings.Join(archive.Grants(major, role), "\n"))
+		a.say("\n# postgresql.conf, then restart\n%s\n", strings.Join(a.serverSettings(name), "\n"))
+	}
+	a.say("\n# then\nlifeboat check\nlifeboat backup\n")
+}
+
+// serverSettings are the lines of postgresql.conf that hand the server's WAL to this installation.
+func (a *app) serverSettings(cluster string) []string {
+	path, err := filepath.Abs(a.settingsPath())
+	if err != nil {
+		path = a.settingsPath()
+	}
+	return []string{
+		"wal_level = replica",
+		"archive_mode = on",
+		fmt.Sprintf("archive_command = '\"%s\" push --config \"%s\" --cluster %s %%p'", hookPath(), path, cluster),
+		"archive_timeout = 60s",
+	}
+}
+
+// hookPath is the hook binary that lies beside this one.
+func hookPath() string {
+	self, err := os.Executable()
+	if err != nil {
+		return "lifeboat-wal"
+	}
+	return filepath.Join(filepath.Dir(self), "lifeboat-wal")
+}
+
+// roleAndVersion asks the server for what the GRANTs depend on, and falls back to the connection string and the
+// newest version where it does not answer.
+func (a *app) roleAndVersion(ctx context.Context, c *config.Cluster) (role string, major int) {
+	role, major = "lifeboat", 18
+	if options, err := pgx.ParseConfig(c.Connection); err == nil && options.User != "" {
+		role = options.User
+	}
+	conn, err := connector(c)(ctx, "")
+	if err != nil {
+		return role, major
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	var number int
+	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&number); err == nil {
+		major = number / 10000
+	}
+	return role, major
+}
