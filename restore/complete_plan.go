@@ -29,7 +29,7 @@ func (p *planner) plan(chosen choice) (Plan, error) {
 		Target: chosen.target, WAL: p.plannedWAL(segments),
 		BytesToRead: record.StoredBytes, BytesToWrite: record.ClusterBytes,
 		Tablespaces: spaces, Settings: recoverySettings(chosen.target, p.timeline, p.options), Notes: p.notes,
-		record: record, orphanHistory: p.orphanHistory(),
+		CreatesTablespaces: tablespaces(segments), record: record, orphanHistory: p.orphanHistory(),
 	}
 	return plan, nil
 }

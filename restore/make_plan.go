@@ -22,6 +22,7 @@ type PlanOptions struct {
 	TablespaceMap  map[string]string // from a tablespace's location, or its name, to where it goes
 	Action         string            // ActionPause, ActionPromote or ActionShutdown; empty means promote
 	ArchiveModeOff bool
+	Port           int    // of the restored server; 0 for what its configuration says
 	FetchCommand   string // the text of restore_command
 	Now            time.Time
 }

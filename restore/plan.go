@@ -25,6 +25,9 @@ type Plan struct {
 	Settings     []Setting           `json:"settings"` // of recovery, in the order in which they must be written
 	Notes        []string            `json:"notes"`    // what the operator should know
 
+	// CreatesTablespaces are the directories outside of the data directory that replay will create and write to.
+	CreatesTablespaces []string `json:"creates_tablespaces"`
+
 	record        catalog.Record
 	orphanHistory bool // the timeline's history file is not stored, and must be made up
 }

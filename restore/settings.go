@@ -2,6 +2,7 @@ package restore
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"lifeboat/internal/wal"
@@ -47,6 +48,9 @@ func recoverySettings(t PlannedTarget, tli wal.TimelineID, o PlanOptions) []Sett
 	}
 	if o.ArchiveModeOff {
 		list = append(list, Setting{"archive_mode", "off"})
+	}
+	if o.Port != 0 {
+		list = append(list, Setting{"port", strconv.Itoa(o.Port)})
 	}
 	return list
 }
