@@ -58,7 +58,7 @@ func isExcludedFile(base string) bool {
 	switch base {
 	case "postmaster.pid", "postmaster.opts", "postgresql.auto.conf.tmp", "current_logfiles.tmp",
 		"backup_label", "backup_label.old", "tablespace_map", "tablespace_map.old", "backup_manifest",
-		"recovery.signal", "standby.signal", "lifeboat.restore.yaml":
+		"recovery.signal", "standby.signal", "lifeboat.restore.yaml", "lifeboat.restore.log":
 		return true
 	}
 	return strings.HasPrefix(base, "pg_internal.init")
