@@ -1,0 +1,61 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"lifeboat/internal/wal"
+	"lifeboat/restore"
+	"lifeboat/storage/catalog"
+)
+
+// Targets are the documented promises that a drill is held against.
+type Targets = Policy
+
+// Options say what to drill and how.
+type Options struct {
+	Repository *catalog.Repository
+	Cluster    *catalog.Cluster
+	Name       string         // of the drill in the configuration
+	Target     restore.Target // where to recover to
+	Timeline   wal.TimelineID // 0: the latest
+	Backup     string         // label; empty: the best one for the target
+
+	WorkDirectory string         // absolute; scratch instances live below it
+	PostgresBin   string         // of the server programs; empty: found for the backup's version
+	FetchCommand  string         // the restore_command
+	HookConfig    []byte         // what it reads, see restore.ExecOptions
+	Owner         *restore.Owner // whom the instance runs as when this process is root; nil: this process's own user
+
+	Targets Targets
+
+	// Production tells what was committed and is not archived; nil: it cannot be asked.
+	Production func(ctx context.Context, timeline wal.TimelineID, archived wal.LSN) (ProductionState, error)
+
+	Progress    func(phase string, done, total int64)
+	Log         *slog.Logger
+	Now         func() time.Time
+	ToolVersion string
+}
+
+// ProductionState is what production has that the archive does not.
+type ProductionState struct {
+	FirstUnarchived time.Time // commit time of the first transaction that is not archived; zero: there is none
+}
+
+func (o *Options) check() error {
+	switch {
+	case o.Repository == nil || o.Cluster == nil:
+		return errors.New("drill: no repository")
+	case o.WorkDirectory == "":
+		return errors.New("drill: no work directory")
+	case o.Log == nil || o.Now == nil:
+		return errors.New("drill: no log or clock")
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, int64, int64) {}
+	}
+	return o.Target.Validate()
+}

@@ -1,0 +1,244 @@
+package drill
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"lifeboat/internal/wal"
+	"lifeboat/restore"
+)
+
+//go:embed report.html.tmpl
+var reportFiles embed.FS
+
+// maxReportTables is how many tables a report lists, those that do not pass first; the JSON has all.
+const maxReportTables = 1000
+
+// page is what the report's template shows.
+type page struct {
+	*Result
+	Headline, Summary string
+	Took              time.Duration
+	Figures           []figure
+	Concerns          []concern
+	Bars              []targetBar
+	PhaseBars         []phaseBar
+	Shown             []Table // the first of all tables, the worst first
+	Passed, LeftOut   int     // tables
+	Trends            []trend
+	Facts             [][2]string
+	PlanText          string
+}
+
+// figure is one of the large numbers at the top.
+type figure struct{ Title, Value, Note string }
+
+// concern is one thing that did not pass.
+type concern struct {
+	Name, Detail string
+	Result       Verdict
+}
+
+// WriteHTML writes a drill as one page that needs nothing but itself: no script, no font, no picture from elsewhere.
+// The history, in any order and with or without the drill itself, is what its trends show.
+func WriteHTML(w io.Writer, r *Result, history []*Result) error {
+	t, err := template.New("report.html.tmpl").Funcs(reportFuncs()).ParseFS(reportFiles, "report.html.tmpl")
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if err := t.Execute(w, newPage(r, history)); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+func newPage(r *Result, history []*Result) *page {
+	p := &page{
+		Result: r, Took: r.Finished.Sub(r.Started), Concerns: concerns(r), Bars: targetBars(r), PhaseBars: phaseBars(r.Phases),
+		Trends: trends(withSelf(history, r)), Facts: facts(r), PlanText: planText(r.Plan),
+	}
+	p.Headline, p.Summary = headline(r, len(p.Concerns))
+	p.Figures = figures(r)
+	p.Shown = slices.Clone(r.Rows.Tables)
+	slices.SortStableFunc(p.Shown, func(a, b Table) int { return b.Result.severity() - a.Result.severity() })
+	for _, t := range p.Shown {
+		if t.Result == Pass {
+			p.Passed++
+		}
+	}
+	if len(p.Shown) > maxReportTables {
+		p.Shown, p.LeftOut = p.Shown[:maxReportTables], len(p.Shown)-maxReportTables
+	}
+	return p
+}
+
+// headline is the verdict in plain words.
+func headline(r *Result, concerns int) (headline, summary string) {
+	things := "One thing"
+	if concerns != 1 {
+		things = strconv.Itoa(concerns) + " things"
+	}
+	switch r.Verdict {
+	case Pass:
+		return "This backup comes back.", "It was restored, recovered and compared, and every target was kept."
+	case Warn:
+		return "This backup comes back, with little to spare.", "It was restored, recovered and compared, but a target is nearly used up."
+	case Fail:
+		return "Something is wrong.", things + " did not hold. Until it is mended, do not count on what this drill was to prove."
+	case Unproven, NotRun:
+	}
+	return "Nothing bad was found, but not everything could be checked.", things + " could not be proven. What was not checked counts as not working."
+}
+
+// concerns lists what did not pass, the worst first: checks, targets, and tables that no check speaks of.
+func concerns(r *Result) []concern {
+	var list []concern
+	for _, c := range r.Checks {
+		if c.Result != Pass {
+			list = append(list, concern{Name: c.Name, Detail: c.Detail, Result: c.Result})
+		}
+	}
+	for _, t := range r.Targets {
+		if t.Result != Pass && !slices.ContainsFunc(list, func(c concern) bool { return covers(c.Name, t.Name) }) {
+			list = append(list, concern{Name: t.Name, Detail: t.Actual + ", against " + t.Target, Result: t.Result})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b concern) int { return b.Result.severity() - a.Result.severity() })
+	return list
+}
+
+// covers says that a check speaks of the same as a target.
+func covers(check, target string) bool {
+	return check == CheckRows && target == TargetRows || check == CheckTime && target == TargetTime || check == CheckBackup && target == TargetAge
+}
+
+func figures(r *Result) []figure {
+	rows := figure{Title: "Rows", Value: r.Rows.Comparison, Note: fmt.Sprintf("%d tables compared", len(r.Rows.Tables))}
+	if r.Census == "" {
+		rows.Value, rows.Note = "not compared", "no census"
+	}
+	restored := figure{Title: "Restored in", Value: "not reached", Note: "to the first answer at the target"}
+	if r.RTOSeconds > 0 {
+		restored.Value = spell(seconds(r.RTOSeconds))
+	}
+	reached := figure{Title: "Recovered to", Value: "not reached", Note: "of " + strings.TrimSpace(r.Target.Kind+" "+r.Target.Value)}
+	if r.Target.ReachedLSN.IsValid() {
+		reached.Value, reached.Note = r.Target.ReachedLSN.String(), lastTransaction(r.Target.ReachedTime)
+	}
+	lost := figure{Title: "Would be lost", Value: "not known", Note: "if production were gone when the drill began"}
+	if slices.ContainsFunc(r.Targets, func(m Measured) bool { return m.Name == TargetRPO }) {
+		lost.Value = spell(seconds(r.RPOSeconds))
+	}
+	return []figure{restored, lost, rows, reached}
+}
+
+func lastTransaction(t time.Time) string {
+	if t.IsZero() {
+		return "no transaction was replayed"
+	}
+	return "last transaction " + stamp(t)
+}
+
+// facts are the circumstances at the foot of the report.
+func facts(r *Result) [][2]string {
+	list := [][2]string{
+		{"drill", r.ID}, {"started", stamp(r.Started)}, {"finished", stamp(r.Finished)},
+		{"backup", strings.TrimSpace(r.Backup.Label)}, {"backup ended", stamp(r.Backup.StopTime)}, {"cluster size", size(r.Backup.Bytes)},
+		{"census", r.Census}, {"recovery stopped", r.Target.StopReason}, {"restore time rests on", r.RestoreBasis},
+		{"PostgreSQL", r.Environment.PostgreSQL}, {"Lifeboat", r.Environment.Lifeboat},
+		{"machine", fmt.Sprintf("%s, %d cores", r.Environment.System, r.Environment.Cores)}, {"evidence", r.Evidence},
+	}
+	if r.Backup.Label == "" {
+		list = slices.DeleteFunc(list, func(f [2]string) bool { return strings.HasPrefix(f[0], "backup") || f[0] == "cluster size" })
+	}
+	return slices.DeleteFunc(list, func(f [2]string) bool { return f[1] == "" })
+}
+
+// planText is the plan as restore prints it; the JSON itself where it cannot be read.
+func planText(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return ""
+	}
+	var plan restore.Plan
+	if err := json.Unmarshal(raw, &plan); err != nil {
+		return string(raw)
+	}
+	return plan.String()
+}
+
+func reportFuncs() template.FuncMap {
+	return template.FuncMap{
+		"stamp": stamp, "spell": spell, "count": count, "size": size, "seconds": seconds,
+		"sign": sign, "class": class, "valid": func(l wal.LSN) bool { return l.IsValid() },
+	}
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+// sign is a verdict without colour.
+func sign(v Verdict) string {
+	switch v {
+	case Pass:
+		return "✓"
+	case Warn:
+		return "!"
+	case Fail:
+		return "✕"
+	case Unproven, NotRun:
+	}
+	return "?"
+}
+
+// class is a verdict as a CSS class.
+func class(v Verdict) string {
+	switch v {
+	case Pass, Warn, Fail, Unproven:
+		return string(v)
+	case NotRun:
+	}
+	return "notrun"
+}
+
+// count groups digits by three.
+func count(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	start := len(digits) % 3
+	if n < 0 {
+		start = 1 + (len(digits)-1)%3
+	}
+	var b strings.Builder
+	for i, c := range digits {
+		if i > 0 && (i-start)%3 == 0 && digits[i-1] != '-' {
+			b.WriteRune('\u202f')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// size writes bytes with a decimal unit, as the promise about 1 TB does.
+func size(n int64) string {
+	value, units := float64(n), []string{"B", "kB", "MB", "GB", "TB", "PB"}
+	unit := 0
+	for value >= 1000 && unit < len(units)-1 {
+		value, unit = value/1000, unit+1
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", value, units[unit])
+}
