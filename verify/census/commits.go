@@ -16,17 +16,22 @@ type history struct {
 // readHistory reads the commit records from a little before begin up to end, which must be a place that endOfWAL gave.
 // All of it must have been flushed: only then is it in the files.
 func (d walDirectory) readHistory(begin, end wal.LSN) history {
-	source, closeLast := d.pages()
-	defer closeLast()
-	reader := wal.NewReader(source, d.size)
-	h := history{from: d.scanStart(begin), to: end}
-	if err := h.read(reader); err != nil {
-		h.unread = fmt.Errorf("read WAL from %s to %s: %w", h.from, end, err)
+	var h history
+	for _, from := range d.scanStarts(begin) {
+		h = history{from: from, to: end}
+		err := h.read(d)
+		if err == nil {
+			return h
+		}
+		h.unread = fmt.Errorf("read WAL from %s to %s: %w", from, end, err)
 	}
 	return h
 }
 
-func (h *history) read(reader *wal.Reader) error {
+func (h *history) read(d walDirectory) error {
+	source, closeLast := d.pages()
+	defer closeLast()
+	reader := wal.NewReader(source, d.size)
 	if err := reader.FindFrom(h.from); err != nil {
 		return err
 	}

@@ -18,7 +18,9 @@ func TestCensusUnderLoadIsExact(t *testing.T) {
 	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
 		ctx := deadline(t)
-		p := startPrimary(t, install, map[string]string{"max_prepared_transactions": "10"})
+		p := startPrimary(t, install, pgtest.Options{
+			Fsync: true, Settings: map[string]string{"max_prepared_transactions": "10"},
+		})
 		stop := startLoad(ctx, t, p.Cluster)
 		p.copy(ctx)
 		var censuses []*Census
@@ -71,6 +73,9 @@ func (p *primary) proveExact(c *Census) {
 
 func (p *primary) wantExact(c *Census, d Database, r DatabaseResult) {
 	p.t.Helper()
+	if len(r.Tables) != len(d.Tables) || len(d.Tables) == 0 {
+		p.t.Errorf("%s, database %s: %d of %d tables compared", c.ID, d.Name, len(r.Tables), len(d.Tables))
+	}
 	if d.Cut != nil && r.Comparison != Exact {
 		p.t.Errorf("%s, database %s: %s: %s", c.ID, d.Name, r.Comparison, r.Why)
 	}

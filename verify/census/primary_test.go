@@ -25,14 +25,11 @@ type primary struct {
 	copied  string
 }
 
-func startPrimary(t *testing.T, install pgtest.Install, settings map[string]string) *primary {
+func startPrimary(t *testing.T, install pgtest.Install, options pgtest.Options) *primary {
 	t.Helper()
 	p := &primary{t: t, archive: pgtest.TempDir(t)}
-	p.Cluster = pgtest.Start(t, install, pgtest.Options{
-		ArchiveCommand: fmt.Sprintf("cp %%p %s/%%f", p.archive),
-		Settings:       settings,
-		Fsync:          true,
-	})
+	options.ArchiveCommand = fmt.Sprintf("cp %%p %s/%%f", p.archive)
+	p.Cluster = pgtest.Start(t, install, options)
 	return p
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // pinned are the settings that the text form of a row, and the safety of the session, depend on. search_path comes
-// first: nothing after it can be caught by objects that a user put in the way.
+// before all that calls a function: nothing can be caught by objects that a user put in the way.
 var pinned = strings.Join([]string{
 	"SET search_path = pg_catalog, pg_temp",
 	"SET client_encoding = 'UTF8'",
@@ -39,11 +39,14 @@ func openSession(ctx context.Context, connect Connect, database string, limits L
 	if err != nil {
 		return nil, fmt.Errorf("connect to database %q: %w", database, err)
 	}
-	sql := fmt.Sprintf("%s; SET lock_timeout = %d; SET statement_timeout = %d",
-		pinned, milliseconds(limits.LockTimeout), milliseconds(limits.StatementTimeout))
-	if _, err := conn.Exec(ctx, sql); err != nil {
-		closeSession(conn)
-		return nil, fmt.Errorf("prepare the session in database %q: %w", database, err)
+	// By itself and first: a short timeout of the role's own would end a batch that is about to change it.
+	timeouts := fmt.Sprintf("SET statement_timeout = %d; SET lock_timeout = %d",
+		milliseconds(limits.StatementTimeout), milliseconds(limits.LockTimeout))
+	for _, sql := range []string{timeouts, pinned} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			closeSession(conn)
+			return nil, fmt.Errorf("prepare the session in database %q: %w", database, err)
+		}
 	}
 	return conn, nil
 }

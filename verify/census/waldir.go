@@ -64,19 +64,17 @@ func (d walDirectory) check(lsn wal.LSN) error {
 // transactions that still wait to become visible.
 const lookBack = 8 << 20
 
-// scanStart is where to begin reading, for a census that began when the WAL ended at lsn.
-func (d walDirectory) scanStart(lsn wal.LSN) wal.LSN {
-	segment := wal.Start(wal.SegmentOf(lsn, d.size), d.size)
-	start := lsn - min(lsn, lookBack)
-	if start >= segment {
-		return start
+// scanStarts are the places to begin reading at, for a census that began when the WAL ended at lsn, the earliest first.
+// Behind a segment switch the rest of a segment is empty, so that reading cannot begin everywhere; the start of a
+// segment is always good.
+func (d walDirectory) scanStarts(lsn wal.LSN) []wal.LSN {
+	number := wal.SegmentOf(lsn, d.size)
+	earliest := lsn - min(lsn, lookBack)
+	for wal.Start(number, d.size) > earliest && d.has(number-1) {
+		number--
 	}
-	for previous := wal.SegmentOf(lsn, d.size); previous > wal.SegmentOf(start, d.size); previous-- {
-		if !d.has(previous - 1) {
-			return wal.Start(previous, d.size)
-		}
-	}
-	return start
+	first, last := wal.Start(number, d.size), wal.Start(wal.SegmentOf(lsn, d.size), d.size)
+	return []wal.LSN{max(first, earliest), first, last}
 }
 
 // pages reads the directory's segments one after the other. The function closes the one that is open.
