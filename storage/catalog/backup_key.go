@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -65,19 +64,4 @@ func (c *Cluster) splitBackupKey(key string) (label, name string, ok bool) {
 	}
 	label, name, ok = strings.Cut(rest, "/")
 	return label, name, ok && ValidID(label)
-}
-
-// isPackName says whether name, as splitBackupKey returns it, has the form of a pack's.
-func isPackName(name string) bool {
-	rest, ok := strings.CutPrefix(name, packsFolder)
-	stream, sequence, _ := strings.Cut(rest, "/")
-	if !ok || len(stream) != 2 || len(sequence) != 6 {
-		return false
-	}
-	s, err := strconv.ParseUint(stream, 16, 8)
-	n, err2 := strconv.ParseUint(sequence, 10, 32)
-	if err != nil || err2 != nil {
-		return false
-	}
-	return name == packRef{stream: uint32(s), sequence: uint32(n)}.name()
 }

@@ -98,7 +98,8 @@ func (w *BackupWriter) checkStreams() error {
 }
 
 // Commit stores the record, after which the backup exists. What the record says about the objects must be what Finish
-// returned. A backup that RemoveUnfinished has taken for dead meanwhile is refused.
+// returned. A backup that RemoveUnfinished has taken for dead meanwhile is refused. An error of the store leaves it open
+// whether the backup exists; the same call once more finds out.
 func (w *BackupWriter) Commit(ctx context.Context, rec Record) error {
 	if !w.finished {
 		return errors.New("commit backup: it is not finished")

@@ -164,7 +164,7 @@ func startMerge(spools []*spool) (spoolMerge, error) {
 // advance moves the foremost run on to its next record.
 func (m *spoolMerge) advance() error {
 	err := (*m)[0].next()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		heap.Pop(m)
 		return nil
 	}
@@ -223,7 +223,7 @@ func (r *runReader) next() error {
 
 // noEOF makes the end of the input an error where more was due.
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"lifeboat/storage"
 )
@@ -108,10 +109,11 @@ func (ix *Index) checkFooter(raw []byte, counted Totals) error {
 // wholeObject reads an object of known size from its start to its end and hashes it.
 type wholeObject struct {
 	io.Closer
-	key string
-	src *sourceErrors
-	in  *bufio.Reader // through the hash
-	sum *countingHash
+	key   string
+	src   *sourceErrors
+	in    *bufio.Reader // through the hash
+	sum   *countingHash
+	taken []byte
 }
 
 // openWhole opens an object that must have exactly size bytes; another size is a *DamagedError.
@@ -135,13 +137,13 @@ func (c *Cluster) openWhole(ctx context.Context, key string, size int64) (*whole
 	return &wholeObject{Closer: r, key: key, src: src, sum: sum, in: bufio.NewReaderSize(sum, int(min(size, uploadBuffer)))}, nil
 }
 
-// take reads the next n bytes.
+// take reads the next n bytes, which are valid until the next call.
 func (o *wholeObject) take(n int64) ([]byte, error) {
-	raw := make([]byte, n)
-	if _, err := io.ReadFull(o.in, raw); err != nil {
+	o.taken = slices.Grow(o.taken[:0], int(n))[:n]
+	if _, err := io.ReadFull(o.in, o.taken); err != nil {
 		return nil, fmt.Errorf("read %s: %w", o.key, noEOF(err))
 	}
-	return raw, nil
+	return o.taken, nil
 }
 
 // finish makes sure that the end is reached and that all bytes were those that the hexadecimal SHA-256 stands for.
