@@ -126,30 +126,25 @@ func (p *planner) walBeyond(run catalog.WALRun) string {
 
 // chooseName takes the restore point of that name, of which there may be only one between any backup and the end.
 func (p *planner) chooseName(ctx context.Context, candidates []candidate) (choice, error) {
-	var found []stop
-	names := map[string]bool{}
+	var trails []*trail
 	for _, c := range endsOnce(candidates) {
 		t, err := p.trail(ctx, c)
 		if err != nil {
 			return choice{}, err
 		}
-		points, err := t.locateName(ctx, p.target.Name)
-		if err != nil {
-			return choice{}, err
-		}
-		found = append(found, points...)
-		for _, name := range t.names() {
-			names[name] = true
-		}
+		trails = append(trails, t)
 	}
-	if len(found) == 0 {
-		return choice{}, p.noSuchName(names)
+	found, err := locateName(ctx, trails, p.target.Name)
+	if err != nil {
+		return choice{}, err
 	}
-	if len(found) > 1 {
-		return choice{}, p.ambiguousName(found)
+	switch len(found) {
+	case 0:
+		return choice{}, p.noSuchName(trails)
+	case 1:
+		return p.startBefore(ctx, candidates, found[0], p.planned("recovery_target_name", p.target.Name))
 	}
-	target := p.planned("recovery_target_name", p.target.Name)
-	return p.startBefore(ctx, candidates, found[0], target)
+	return choice{}, p.ambiguousName(found)
 }
 
 // endsOnce keeps of all backups that reach to the same end the oldest, whose WAL is that of the others and more.
@@ -165,7 +160,13 @@ func endsOnce(candidates []candidate) []candidate {
 	return kept
 }
 
-func (p *planner) noSuchName(names map[string]bool) error {
+func (p *planner) noSuchName(trails []*trail) error {
+	names := map[string]bool{}
+	for _, t := range trails {
+		for _, point := range t.restorePoints() {
+			names[point.Name] = true
+		}
+	}
 	if len(names) == 0 {
 		return p.unreachable("there is no restore point in the WAL on timeline %d", p.timeline)
 	}

@@ -16,19 +16,22 @@ import (
 
 // copier brings the files of a backup to their sites.
 type copier struct {
-	index  *catalog.Index
-	layout *layout
-	sites  []*site
-	meter  *meter
+	index   *catalog.Index
+	layout  *layout
+	sites   []*site
+	meter   *meter
+	durable bool
 
-	mu   sync.Mutex
-	open map[*outFile]bool // begun and not finished
+	mu       sync.Mutex
+	open     map[*outFile]bool // begun and not settled
+	finished []*outFile        // written and not settled
 }
 
-// run copies all files with the given number of workers. When it returns nil, all of them are durable; after an error or
-// the end of ctx nothing is written any more.
+// run copies all files with the given number of workers. When it returns nil, all of them are durable if they are to be;
+// after an error or the end of ctx nothing is written any more.
 func (c *copier) run(ctx context.Context, workers int) error {
 	defer c.closeAll()
+	c.open = map[*outFile]bool{}
 	group, ctx := errgroup.WithContext(ctx)
 	units := make(chan unit)
 	group.Go(func() error {
@@ -38,7 +41,10 @@ func (c *copier) run(ctx context.Context, workers int) error {
 	for range workers {
 		group.Go(func() error { return c.work(ctx, units) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return c.settle(c.take(1))
 }
 
 // produce cuts the index into units, in the order of paths, in which the frames of neighbours mostly lie together.
@@ -96,17 +102,53 @@ func (c *copier) work(ctx context.Context, units <-chan unit) error {
 func (c *copier) begin(file *outFile) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.open == nil {
-		c.open = map[*outFile]bool{}
-	}
 	c.open[file] = true
 }
 
-func (c *copier) end(file *outFile) {
+// settleAfter is how many finished files are settled together: a file system makes many files durable for little more
+// than the price of one.
+const settleAfter = 256
+
+// end takes a finished file, and settles those that have come together.
+func (c *copier) end(file *outFile) error {
+	c.meter.add(1, 0)
+	c.mu.Lock()
+	c.finished = append(c.finished, file)
+	c.mu.Unlock()
+	return c.settle(c.take(settleAfter))
+}
+
+// take is all finished files, once there are enough.
+func (c *copier) take(enough int) []*outFile {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.open, file)
+	if len(c.finished) < enough {
+		return nil
+	}
+	files := c.finished
+	c.finished = nil
+	return files
 }
+
+func (c *copier) settle(files []*outFile) error {
+	var group errgroup.Group
+	group.SetLimit(settlers)
+	for _, file := range files {
+		group.Go(func() error { return file.settle(c.durable) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, file := range files {
+		delete(c.open, file)
+	}
+	return nil
+}
+
+// settlers is how many files are settled at the same time.
+const settlers = 16
 
 func (c *copier) closeAll() {
 	for file := range c.open {
@@ -141,9 +183,11 @@ func (w *worker) restore(ctx context.Context, u unit) error {
 		if err != nil {
 			return err
 		}
-		if finished {
-			w.copier.end(p.file)
-			w.copier.meter.add(1, 0)
+		if !finished {
+			continue
+		}
+		if err := w.copier.end(p.file); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -20,6 +20,9 @@ type ExecOptions struct {
 	// Config is put at ConfigPath, for the restore_command to read. Empty for none.
 	Config []byte
 
+	// Volatile makes nothing durable: for a directory that is thrown away before the machine could crash.
+	Volatile bool
+
 	// OnlyOwnSettings leaves out what the restored postgresql.auto.conf says.
 	OnlyOwnSettings bool
 }
@@ -82,7 +85,7 @@ func (r *restorer) run(ctx context.Context) error {
 	if workers < 1 {
 		workers = defaultWorkers
 	}
-	files := &copier{index: r.index, layout: r.layout, sites: r.sites, meter: r.meter}
+	files := &copier{index: r.index, layout: r.layout, sites: r.sites, meter: r.meter, durable: !r.options.Volatile}
 	if err := files.run(ctx, workers); err != nil {
 		return err
 	}

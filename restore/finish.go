@@ -129,8 +129,11 @@ func (r *restorer) linkTablespaces(context.Context) error {
 
 // syncDirectories makes the names of all files durable.
 func (r *restorer) syncDirectories(ctx context.Context) error {
+	if r.options.Volatile {
+		return nil
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(defaultWorkers)
+	group.SetLimit(settlers)
 	for _, s := range r.sites {
 		group.Go(func() error { return syncDir(s.root, ".") })
 	}

@@ -90,6 +90,9 @@ func (l *layout) add(entry catalog.FileEntry) {
 		l.directories = append(l.directories, placedDirectory{site: site, path: name, mode: entry.Mode.Perm()})
 		return
 	}
+	if leftOut(entry.Path) && entry.Path != controlPath {
+		return
+	}
 	l.files++
 	l.bytes += entry.Size
 	l.need[site] += (entry.Size + blockSize - 1) / blockSize * blockSize
@@ -112,9 +115,8 @@ func (l *layout) locate(name string) (site int, inSite string) {
 
 // content checks that the entries of an index can stand together and make up a cluster.
 type content struct {
-	last                string // path of the entry before
-	files               map[string]bool
-	hasControl, hasName bool
+	last                   string // path of the entry before
+	hasControl, hasVersion bool
 }
 
 func (c *content) check(entry catalog.FileEntry) error {
@@ -129,13 +131,13 @@ func (c *content) check(entry catalog.FileEntry) error {
 		c.hasControl = !entry.Directory
 	}
 	if entry.Path == "PG_VERSION" {
-		c.hasName = !entry.Directory
+		c.hasVersion = !entry.Directory
 	}
 	return nil
 }
 
 func (c *content) complete() error {
-	if !c.hasControl || !c.hasName {
+	if !c.hasControl || !c.hasVersion {
 		return &ContentError{Path: controlPath, Reason: "PG_VERSION or pg_control is missing"}
 	}
 	return nil

@@ -12,7 +12,6 @@ type stop struct {
 	lsn  wal.LSN   // of its first byte
 	end  wal.LSN   // behind its last byte
 	time time.Time // of the transaction or restore point
-	name string    // of the restore point
 	of   wal.TransactionID
 }
 
@@ -71,36 +70,43 @@ func (t *trail) lastWithXacts() int {
 
 // locateName finds all restore points of the name. Those that cross from one segment to the next are in no header: only
 // where no header has the name are all records read.
-func (t *trail) locateName(ctx context.Context, name string) ([]stop, error) {
+func locateName(ctx context.Context, trails []*trail, name string) ([]stop, error) {
 	var found []stop
-	for _, s := range t.segments {
-		for _, point := range s.summary.RestorePoints {
-			if point.Name == name && point.LSN > t.record.StartLSN {
-				found = append(found, stop{end: point.LSN, time: point.Time, name: name})
+	for _, t := range trails {
+		for _, point := range t.restorePoints() {
+			if point.Name == name {
+				found = append(found, stop{end: point.LSN, time: point.Time})
 			}
 		}
 	}
 	if len(found) > 0 {
 		return found, nil
 	}
-	err := t.eachRecord(ctx, 0, func(r *wal.Record) error {
-		if point, ok := r.RestorePoint(); ok && point.Name == name {
-			found = append(found, stop{lsn: r.LSN, end: r.End, time: point.Time, name: name})
-		}
-		return nil
-	})
-	return found, err
-}
-
-// names are the restore points that the headers tell of, in order.
-func (t *trail) names() []string {
-	var names []string
-	for _, s := range t.segments {
-		for _, point := range s.summary.RestorePoints {
-			names = append(names, point.Name)
+	for _, t := range trails {
+		err := t.eachRecord(ctx, 0, func(r *wal.Record) error {
+			if point, ok := r.RestorePoint(); ok && point.Name == name {
+				found = append(found, stop{lsn: r.LSN, end: r.End, time: point.Time})
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
-	return names
+	return found, nil
+}
+
+// restorePoints are those that the headers tell of, in order, from the backup's start on.
+func (t *trail) restorePoints() []wal.RestorePoint {
+	var points []wal.RestorePoint
+	for _, s := range t.segments {
+		for _, point := range s.summary.RestorePoints {
+			if point.LSN > t.record.StartLSN {
+				points = append(points, point)
+			}
+		}
+	}
+	return points
 }
 
 // locateXID finds the end of a top-level transaction, and otherwise the top-level transaction whose part it was.

@@ -35,7 +35,7 @@ func (o *outFile) open() error {
 	return nil
 }
 
-// done counts a part as written; behind the last one the file gets its size, mode and owner and is made durable.
+// done counts a part as written; behind the last one the file gets its size, mode and owner.
 func (o *outFile) done() (finished bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -43,17 +43,26 @@ func (o *outFile) done() (finished bool, err error) {
 	if o.left > 0 {
 		return false, nil
 	}
-	return true, o.finish()
-}
-
-func (o *outFile) finish() error {
-	err := errors.Join(
+	err = errors.Join(
 		o.file.Truncate(o.entry.Size), // what ends with zeros was not written to its end
 		o.file.Chmod(o.entry.Mode.Perm()),
 		o.site.give(o.file),
-		o.file.Sync(),
-		o.file.Close(),
 	)
+	if err != nil {
+		return false, fmt.Errorf("finish %s: %w", o.entry.Path, err)
+	}
+	return true, nil
+}
+
+// settle closes a finished file, and makes it durable before if it is to be.
+func (o *outFile) settle(durable bool) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var err error
+	if durable {
+		err = o.file.Sync()
+	}
+	err = errors.Join(err, o.file.Close())
 	o.file = nil
 	if err != nil {
 		return fmt.Errorf("finish %s: %w", o.entry.Path, err)

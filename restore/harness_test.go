@@ -1,0 +1,336 @@
+package restore_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"lifeboat/archive"
+	"lifeboat/internal/pgtest"
+	"lifeboat/internal/wal"
+	"lifeboat/restore"
+	"lifeboat/restore/server"
+	"lifeboat/storage/catalog"
+	"lifeboat/storage/file"
+)
+
+// The programs that this test binary is when PostgreSQL, or a test, runs it with one of these as its first argument.
+const (
+	runPush    = "run-push"    // repository, path
+	runFetch   = "run-fetch"   // repository, name, destination
+	runRestore = "run-restore" // repository, directory
+)
+
+const clusterName = "main"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) < 2 {
+		os.Exit(m.Run())
+	}
+	programs := map[string]func(ctx context.Context, args []string) int{
+		runPush: pushProgram, runFetch: fetchProgram, runRestore: restoreProgram,
+	}
+	program, ok := programs[os.Args[1]]
+	if !ok {
+		os.Exit(m.Run())
+	}
+	os.Exit(program(context.Background(), os.Args[2:]))
+}
+
+func complain(err error, code int) int {
+	fmt.Fprintln(os.Stderr, err)
+	return code
+}
+
+func pushProgram(ctx context.Context, args []string) int {
+	_, cluster, err := openCluster(ctx, args[0])
+	if err != nil {
+		return complain(err, 1)
+	}
+	if _, err := archive.Push(ctx, cluster, args[1], archive.PushOptions{Clock: time.Now}); err != nil {
+		return complain(err, 1)
+	}
+	return 0
+}
+
+func fetchProgram(ctx context.Context, args []string) int {
+	repository, cluster, err := openCluster(ctx, args[0])
+	if err != nil {
+		return complain(err, 254)
+	}
+	outcome, err := restore.Fetch(ctx, cluster, args[1], args[2], restore.FetchOptions{
+		Repository: repository, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
+	})
+	switch outcome {
+	case restore.Found:
+		return 0
+	case restore.Absent:
+		return complain(err, 1)
+	}
+	return complain(err, 254)
+}
+
+// restoreProgram restores the newest backup slowly, so that it can be killed on the way.
+func restoreProgram(ctx context.Context, args []string) int {
+	_, cluster, err := openCluster(ctx, args[0])
+	if err != nil {
+		return complain(err, 1)
+	}
+	plan, err := restore.MakePlan(ctx, cluster, restore.Target{Kind: restore.KindLatest},
+		restore.PlanOptions{Directory: args[1], FetchCommand: "false", Now: time.Now()})
+	if err != nil {
+		return complain(err, 1)
+	}
+	options := execOptions()
+	options.Workers = 1
+	options.Progress = func(p restore.RestoreProgress) {
+		fmt.Printf("%s %d\n", p.Phase, p.Files)
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := restore.Execute(ctx, cluster, plan, options); err != nil {
+		return complain(err, 1)
+	}
+	return 0
+}
+
+func openCluster(ctx context.Context, root string) (*catalog.Repository, *catalog.Cluster, error) {
+	bucket, err := file.Open(root, file.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	repository, err := catalog.Open(ctx, bucket)
+	if err != nil {
+		return nil, nil, err
+	}
+	cluster, err := repository.Cluster(ctx, clusterName)
+	return repository, cluster, err
+}
+
+func execOptions() restore.ExecOptions {
+	o := restore.ExecOptions{Workers: 3, Logger: slog.New(slog.DiscardHandler), Config: []byte("repository: here\n")}
+	if user := pgtest.UnprivilegedUser(); user != nil {
+		o.Owner = &restore.Owner{UID: int(user.Uid), GID: int(user.Gid)}
+	}
+	return o
+}
+
+// scene is a server that archives into a repository.
+type scene struct {
+	*pgtest.Cluster
+	t          testing.TB
+	root       string // of the repository
+	program    string // this test binary, where PostgreSQL's user can run it
+	repository *catalog.Repository
+	cluster    *catalog.Cluster
+}
+
+func newScene(t testing.TB, install pgtest.Install, options pgtest.Options) *scene {
+	t.Helper()
+	s := &scene{t: t, root: filepath.Join(pgtest.TempDir(t), "repository"), program: programCopy(t)}
+	s.createRepository()
+	options.ArchiveCommand = fmt.Sprintf("%s %s %s %%p", s.program, runPush, s.root)
+	s.Cluster = pgtest.Start(t, install, options)
+	s.register(t.Context())
+	return s
+}
+
+func (s *scene) createRepository() {
+	s.t.Helper()
+	if err := os.Mkdir(s.root, 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	giveAway(s.t, s.root)
+	bucket, err := file.Open(s.root, file.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if s.repository, err = catalog.Create(s.t.Context(), bucket, time.Now()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *scene) register(ctx context.Context) {
+	s.t.Helper()
+	id, err := strconv.ParseUint(s.Value(ctx, "SELECT system_identifier FROM pg_control_system()"), 10, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	size, err := strconv.ParseInt(s.Value(ctx, "SELECT bytes_per_wal_segment FROM pg_control_init()"), 10, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	identity := catalog.Identity{SystemIdentifier: id, WALSegmentSize: wal.SegmentSize(size)}
+	if s.cluster, err = s.repository.Register(ctx, clusterName, identity, time.Now()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *scene) backup(ctx context.Context) catalog.Record {
+	s.t.Helper()
+	record, err := archive.Backup(ctx, archive.BackupOptions{
+		Cluster:        s.cluster,
+		Connect:        func(ctx context.Context) (*pgx.Conn, error) { return s.Connect(ctx, "postgres") },
+		Workers:        2,
+		FastCheckpoint: true,
+		WALTimeout:     time.Minute,
+		Logger:         slog.New(slog.DiscardHandler),
+		Clock:          time.Now,
+	})
+	if err != nil {
+		s.t.Fatalf("backup: %v", err)
+	}
+	return record
+}
+
+// archiveAll has all WAL of the server archived.
+func (s *scene) archiveAll(ctx context.Context, c *pgtest.Cluster) {
+	s.t.Helper()
+	segment := c.Value(ctx, "SELECT pg_walfile_name(pg_switch_wal())")
+	name, err := wal.ParseFileName(segment)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for {
+		if _, err := s.cluster.WALHeader(ctx, name); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("segment %s is not archived", segment)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (s *scene) planOptions(t testing.TB) restore.PlanOptions {
+	return restore.PlanOptions{
+		Directory:    filepath.Join(pgtest.TempDir(t), "data"),
+		Action:       restore.ActionPause,
+		FetchCommand: fmt.Sprintf("%s %s %s %%f %%p", s.program, runFetch, s.root),
+		Now:          time.Now(),
+	}
+}
+
+// restore makes and carries out a plan that must work.
+func (s *scene) restore(t testing.TB, target restore.Target, o restore.PlanOptions) restore.Plan {
+	t.Helper()
+	plan, err := restore.MakePlan(t.Context(), s.cluster, target, o)
+	if err != nil {
+		t.Fatalf("plan to recover to %s: %v", target, err)
+	}
+	if _, err := restore.Execute(t.Context(), s.cluster, plan, execOptions()); err != nil {
+		t.Fatalf("restore to %s: %v", target, err)
+	}
+	return plan
+}
+
+// run starts a server on a restored directory, which stops when the test ends.
+func (s *scene) run(t testing.TB, plan restore.Plan) *server.Server {
+	t.Helper()
+	dir := pgtest.TempDir(t)
+	running, err := server.Start(t.Context(), server.Options{
+		BinDir: s.Install.BinDir, DataDir: plan.Directory, SocketDir: dir, User: "postgres",
+		Settings:   [][2]string{{"fsync", "off"}},
+		LogFile:    filepath.Join(dir, "log"),
+		Credential: pgtest.UnprivilegedUser(), Pdeathsig: syscall.SIGQUIT,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := running.Stop(ctx, server.Immediate); err != nil {
+			t.Error(err, running.Kill())
+		}
+		if t.Failed() {
+			log, err := running.Log()
+			t.Logf("%v the restored server's log:\n%s", err, log)
+		}
+	})
+	return running
+}
+
+// recover starts the server and waits for the proof of the plan's target.
+func (s *scene) recover(t testing.TB, plan restore.Plan) (*server.Server, server.Proof) {
+	t.Helper()
+	running := s.run(t, plan)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	proof, err := running.AwaitTarget(ctx)
+	if err != nil {
+		t.Fatalf("recover: %v", err)
+	}
+	if err := plan.CheckReached(restore.Reached{StopReason: proof.StopReason, LSN: proof.ReachedLSN}); err != nil {
+		t.Fatalf("%v; proof %+v", err, proof)
+	}
+	return running, proof
+}
+
+// value is the first column of the first row of a query in a restored server.
+func value(t testing.TB, running *server.Server, sql string) string {
+	t.Helper()
+	conn, err := running.Connect(t.Context(), "postgres", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	var text string
+	if err := conn.QueryRow(t.Context(), sql).Scan(&text); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return text
+}
+
+// programCopy is a copy of this test binary that PostgreSQL's user can run.
+func programCopy(t testing.TB) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(pgtest.TempDir(t), "program")
+	if err := os.WriteFile(path, content, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func giveAway(t testing.TB, dir string) {
+	t.Helper()
+	user := pgtest.UnprivilegedUser()
+	if user == nil {
+		return
+	}
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, int(user.Uid), int(user.Gid))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// makeOwned makes a directory that belongs to PostgreSQL's user.
+func makeOwned(t testing.TB, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	giveAway(t, dir)
+}
