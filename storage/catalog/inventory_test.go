@@ -35,7 +35,7 @@ func TestInventoryJoinsSegmentsToRuns(t *testing.T) {
 	s.archive(t, 1, 4094, 4097)
 	s.archive(t, 1, 4099, 4099)
 	s.archive(t, 2, 4097, 4098)
-	s.put(t, segment(t, "000000010000000100000004.partial", ""))
+	s.put(t, segment(t, "000000010000000100000002.partial", ""))
 	s.put(t, fileOf(t, "000000010000000100000001.00000028.backup", []byte("START WAL LOCATION: 1/100028\n")))
 	s.put(t, fileOf(t, "00000002.history", []byte("1\t1/00180000\tno reason\n")))
 	inv := must(s.cluster.Inventory(t.Context()))(t)

@@ -181,6 +181,15 @@ func TestWindowsAndGaps(t *testing.T) {
 				branched(2, 1, 3.5)),
 			windows: []string{"1: 3.7-4.5 d"},
 		},
+		"WAL of the parent from before the branch is gone": {
+			inv: inventory([]Record{backup("f", 2, 7.1, 7.5)}, []WALRun{run(1, 7, 9), run(2, 7, 9)},
+				branched(2, 1, 5.5)),
+			windows: []string{"2: 7.5-9.5 f"},
+		},
+		"backup that began before its timeline did": {
+			inv: inventory([]Record{backup("g", 2, 4.1, 6.2)}, []WALRun{run(1, 1, 4), run(2, 5, 9)},
+				branched(2, 1, 5.5)),
+		},
 		"archive begins on timeline 3": {
 			inv: inventory([]Record{backup("e", 3, 8.1, 8.5)}, []WALRun{run(3, 8, 9)},
 				branched(3, 1, 3.5, 2, 5.5)),
