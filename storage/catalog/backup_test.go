@@ -274,6 +274,25 @@ func TestCommitWantsWhatFinishReturned(t *testing.T) {
 	}
 }
 
+func TestCommitOfUnknownOutcomeCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	c := s.faulty(t, fault.Rule{Op: fault.Put, Key: s.cluster.recordKey(sceneLabel), Action: fault.LoseResponse(errOutage)})
+	w := sampleTree().write(t, c, sceneLabel, packSize, 1)
+	ref, totals, err := w.Finish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := recordOf(c, sceneLabel, ref, totals)
+	if err := w.Commit(t.Context(), rec); !errors.Is(err, errOutage) {
+		t.Errorf("first Commit = %v", err)
+	}
+	if err := w.Commit(t.Context(), rec); err != nil {
+		t.Errorf("second Commit = %v", err)
+	}
+	checkClean(t, s)
+}
+
 func TestDeadWriterLeavesNoBackup(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
