@@ -20,7 +20,7 @@ func TestLoadIsReadOnEveryVersion(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
 		l := runLoad(t, install, 1)
 		found := loadFindings{ends: map[string]wal.XactEnd{}}
-		for r, err := range allRecords(t, l.pgWAL(), l.size) {
+		for r, err := range allRecords(t, l.pgWAL(), l.first, l.size) {
 			if err != nil {
 				found.stop = err
 				break
@@ -155,8 +155,9 @@ func TestCrashInsideARecord(t *testing.T) {
 		c.Exec(ctx, "INSERT INTO t VALUES (3)")
 		c.Stop()
 
+		dir := filepath.Join(c.DataDir, "pg_wal")
 		overwritten, after := false, 0
-		for r, err := range allRecords(t, filepath.Join(c.DataDir, "pg_wal"), 1<<20) {
+		for r, err := range allRecords(t, dir, segments(t, dir)[0], 1<<20) {
 			if err != nil {
 				var corrupt *wal.CorruptError
 				if !errors.As(err, &corrupt) {
