@@ -3,9 +3,11 @@
 package file
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,4 +105,32 @@ func wantLeft(t *testing.T, b *Bucket, want ...string) {
 	if !slices.Equal(got, want) {
 		t.Errorf("left %q, want %q", got, want)
 	}
+}
+
+// Every hook that PostgreSQL starts opens the repository and sweeps it, while a backup makes directories in it.
+func TestPutsOutlastSweepersOfOtherProcesses(t *testing.T) {
+	t.Parallel()
+	b := bucket(t)
+	stop := make(chan struct{})
+	var sweepers sync.WaitGroup
+	for range 2 {
+		sweepers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					b.sweep()
+				}
+			}
+		})
+	}
+	for i := range 60 {
+		if err := put(t, b, fmt.Sprintf("d%d/e/f", i), "text", true); err != nil {
+			t.Errorf("put %d: %v", i, err)
+			break
+		}
+	}
+	close(stop)
+	sweepers.Wait()
 }

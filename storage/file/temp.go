@@ -46,10 +46,13 @@ func (b *Bucket) stage(kind staging) (*temp, error) {
 	prefix := bootName() + "." + fmt.Sprint(os.Getpid()) + "."
 	for range stageTries {
 		t := &temp{dir: dir, name: prefix + rand.Text()}
-		if t.fd, err = kind(b, dir, t.name); err != nil {
-			break
-		}
-		if b.claim(t) {
+		t.fd, err = kind(b, dir, t.name)
+		switch {
+		case errors.Is(err, unix.ENOENT):
+			continue // a sweeper took a new directory before it could be opened and locked
+		case err != nil:
+			return nil, errors.Join(fmt.Errorf("create temporary file: %w", err), dir.close())
+		case b.claim(t):
 			return t, nil
 		}
 		unix.Close(t.fd)
