@@ -39,30 +39,28 @@ func (a *app) bucket(settings *config.Config) (storage.Bucket, error) {
 }
 
 // openRepository opens the repository of the settings.
-func (a *app) openRepository(ctx context.Context) (*config.Config, *catalog.Repository, error) {
-	settings, err := a.settings()
-	if err != nil {
-		return nil, nil, err
-	}
+func (a *app) openRepository(ctx context.Context, settings *config.Config) (*catalog.Repository, error) {
 	bucket, err := a.bucket(settings)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	repository, err := catalog.Open(ctx, bucket)
-	return settings, repository, err
+	return catalog.Open(ctx, bucket)
 }
 
 // openScene opens the repository and finds the cluster that the flags name; the repository may not know it yet.
 func (a *app) openScene(ctx context.Context) (*scene, error) {
-	settings, repository, err := a.openRepository(ctx)
+	settings, err := a.settings()
 	if err != nil {
 		return nil, err
 	}
-	s := &scene{settings: settings, repository: repository}
+	s := &scene{settings: settings}
 	if s.name, s.config, err = settings.Cluster(a.clusterName); err != nil {
 		return nil, err
 	}
-	s.cluster, err = repository.Cluster(ctx, s.name)
+	if s.repository, err = a.openRepository(ctx, settings); err != nil {
+		return nil, err
+	}
+	s.cluster, err = s.repository.Cluster(ctx, s.name)
 	if errors.Is(err, catalog.ErrNoCluster) {
 		return s, nil
 	}

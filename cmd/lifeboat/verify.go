@@ -25,7 +25,16 @@ func (a *app) verifyCommand() *cobra.Command {
 }
 
 func (a *app) verify(ctx context.Context, label string) error {
-	_, repository, err := a.openRepository(ctx)
+	settings, err := a.settings()
+	if err != nil {
+		return err
+	}
+	if a.clusterName != "" {
+		if _, _, err := settings.Cluster(a.clusterName); err != nil {
+			return err
+		}
+	}
+	repository, err := a.openRepository(ctx, settings)
 	if err != nil {
 		return err
 	}
