@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -23,7 +24,12 @@ func (a *app) demoCommand() *cobra.Command {
 				return fmt.Errorf("find this program: %w", err)
 			}
 			o.Lifeboat = self
-			return demo.Run(c.Context(), o)
+			var verdict *demo.VerdictError
+			if err := demo.Run(c.Context(), o); !errors.As(err, &verdict) {
+				return err
+			}
+			a.errors.Printf("lifeboat: %v\n", verdict)
+			return verdictCode(verdict.Verdict)
 		},
 	}
 	c.Flags().BoolVar(&o.Keep, "keep", false, "leave the scene as it stands and say how to look at it")

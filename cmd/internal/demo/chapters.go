@@ -162,9 +162,6 @@ func (s *story) tellDrill(ctx context.Context) error {
 		return err
 	}
 	s.tellVerdict()
-	if err != nil {
-		return err
-	}
 	return s.saveReport(ctx)
 }
 

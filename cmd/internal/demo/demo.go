@@ -64,8 +64,16 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 	}
 	s.tellEnd()
+	if s.drill.Verdict != "pass" && s.drill.Verdict != "warn" {
+		return &VerdictError{Verdict: s.drill.Verdict}
+	}
 	return nil
 }
+
+// VerdictError says that the story was told to its end, but that its drill did not pass.
+type VerdictError struct{ Verdict string }
+
+func (e *VerdictError) Error() string { return "the demo's drill ended with the verdict " + e.Verdict }
 
 type chapter struct {
 	title string

@@ -41,6 +41,11 @@ func (s *story) tellVerdict() {
 		checks = append(checks, []string{"  " + c.Name, c.Result})
 	}
 	s.Out.Table([]term.Column{{Title: "  check"}, {Title: "result"}}, checks)
+	for _, c := range s.drill.Checks {
+		if c.Result != "pass" {
+			s.Out.Printf("     %s: %s\n", c.Name, c.Detail)
+		}
+	}
 	s.Out.Printf("\n")
 	var targets [][]string
 	for _, t := range s.drill.Targets {
