@@ -21,7 +21,7 @@ CREATE TABLE quiet AS SELECT i AS id, md5(i::text) AS text FROM generate_series(
 // startLoad writes at full speed in every way that matters for the order of commits. The function stops it.
 func startLoad(ctx context.Context, t *testing.T, c *pgtest.Cluster) (stop func()) {
 	t.Helper()
-	c.Pgbench(ctx, 2, 0, 0)
+	c.Pgbench(ctx, 1, 0, 0)
 	c.Exec(ctx, loadTables)
 	execIn(t, ctx, c, "postgres", "CREATE DATABASE other")
 	execIn(t, ctx, c, "other", loadTables)
