@@ -227,7 +227,7 @@ func (b *baseBackup) copy(ctx context.Context, scan *scanner) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	done := make(chan struct{})
-	group.Go(func() error { return b.session.watch(ctx, done) })
+	group.Go(func() error { return b.session.watch(ctx, watchInterval, done) })
 	group.Go(func() error {
 		defer close(done)
 		return c.run(ctx, scan, b.Workers)

@@ -222,6 +222,46 @@ func flipByte(t *testing.T, path string, at int64) {
 	}
 }
 
+// Without backup_label, a restored directory must not start as after a crash, from whatever checkpoint pg_control names.
+func TestBackupWithoutItsLabelDoesNotStart(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
+		ctx := t.Context()
+		s := newScene(t, install, pgtest.Options{})
+		record := s.backup(ctx)
+		s.controlIsLast(ctx, record)
+		dir := s.restore(ctx, record)
+		if err := os.Remove(filepath.Join(dir, "backup_label")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pgtest.StartDir(t, install, dir, pgtest.Options{}); err == nil {
+			t.Error("it started")
+		}
+	})
+}
+
+// controlIsLast fails the test unless pg_control lies in a pack behind all others.
+func (s *scene) controlIsLast(ctx context.Context, record catalog.Record) {
+	s.t.Helper()
+	index, err := s.cluster.OpenIndex(ctx, record)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	last := map[bool]uint32{} // greatest ordinal of a pack, by whether it holds pg_control
+	for entry, err := range index.Files(ctx) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		isControl := entry.Path == "global/pg_control"
+		for _, frame := range entry.Frames {
+			last[isControl] = max(last[isControl], frame.Pack)
+		}
+	}
+	if last[true] <= last[false] {
+		s.t.Errorf("pg_control lies in pack %d, other files up to pack %d", last[true], last[false])
+	}
+}
+
 func TestBackupOfAnIdleServerWithSmallSegments(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -253,7 +253,7 @@ func restoreEntry(ctx context.Context, index *catalog.Index, entry catalog.FileE
 		return os.MkdirAll(path, 0o700)
 	}
 	content := make([]byte, entry.Size)
-	if _, err := index.ReadAt(ctx, entry.Path, content, 0); err != nil && err != io.EOF {
+	if _, err := index.ReadAt(ctx, entry.Path, content, 0); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -135,8 +135,8 @@ func (s *session) tryLock(ctx context.Context) (got bool, holder int, err error)
 
 // watch asks the server for a sign of life now and then until done is closed, so that a backup whose session is gone
 // ends at once and not after hours of copying.
-func (s *session) watch(ctx context.Context, done <-chan struct{}) error {
-	ticker := time.NewTicker(watchInterval)
+func (s *session) watch(ctx context.Context, interval time.Duration, done <-chan struct{}) error {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
