@@ -138,7 +138,7 @@ func TestErrorsOfOthersArePassedOn(t *testing.T) {
 	}
 	w := NewWriter(full{broken}, FormatPlain, 0)
 	for range 1000 {
-		w.AddFile(someFiles[0])
+		_ = w.AddFile(someFiles[0]) // Finish tells
 	}
 	if err := w.Finish(nil); !errors.Is(err, broken) {
 		t.Errorf("writer: %v", err)

@@ -44,7 +44,7 @@ func (b *builder) page(flags uint16, remaining uint32) {
 }
 
 // room is how many bytes the current page still has.
-func (b *builder) room() int { return int(PageSize-len(b.data)%PageSize) % PageSize }
+func (b *builder) room() int { return (PageSize - len(b.data)%PageSize) % PageSize }
 
 // record appends a record with the given body and returns where it starts.
 func (b *builder) record(rmgr RmgrID, info uint8, body []byte) LSN {

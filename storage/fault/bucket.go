@@ -99,7 +99,7 @@ func (b *Bucket) Get(ctx context.Context, key string, offset, length int64) (bod
 	})
 	if err != nil {
 		if body != nil {
-			body.Close()
+			_ = body.Close() // the scripted error is the answer
 		}
 		return nil, b.failed(Get, key, err)
 	}

@@ -86,7 +86,7 @@ func (b *Bucket) descend(path []string, enter func(directory, string) (directory
 	}
 	for _, name := range path {
 		next, err := enter(at, name)
-		at.close()
+		_ = at.close() // only walked through
 		if err != nil {
 			return directory{-1}, err
 		}
@@ -187,7 +187,7 @@ func (b *Bucket) prune(path []string) {
 			return
 		}
 		err = unix.Unlinkat(parent.fd, path[n-1], unix.AT_REMOVEDIR)
-		parent.close()
+		_ = parent.close() // only walked through
 		if err != nil {
 			return
 		}

@@ -25,7 +25,7 @@ func (b *Bucket) open(ctx context.Context, key string, offset, length int64) (io
 		length = size - offset
 	}
 	if offset < 0 || length < 0 || offset > size || length > size-offset {
-		f.Close()
+		_ = f.Close() // nothing was read
 		return nil, fmt.Errorf("%w: %d bytes from %d of %d", storage.ErrRange, length, offset, size)
 	}
 	return &body{ctx: ctx, file: f, at: offset, left: length, failed: func(err error) error { return b.failed("get", key, err) }}, nil
@@ -51,7 +51,7 @@ func (b *Bucket) openFile(key string) (*os.File, int64, error) {
 		err = b.object(&st)
 	}
 	if err != nil {
-		opened.close()
+		_ = opened.close() // the error at hand says more
 		return nil, 0, err
 	}
 	return os.NewFile(uintptr(opened.fd), key), st.Size, nil

@@ -143,7 +143,7 @@ func (b *Bucket) discard(t *temp) {
 		}
 	}
 	unix.Close(t.fd)
-	t.dir.close()
+	_ = t.dir.close() // only walked through
 }
 
 func remove(dir directory, name string) error {

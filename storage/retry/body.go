@@ -103,13 +103,13 @@ func (r *body) readOnce(p []byte) (int, error) {
 
 // resume opens the body again after an error, or gives the one that it ends with.
 func (r *body) resume(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return err
 	}
 	if err := r.effort.again(r.ctx, err); err != nil {
 		return err
 	}
-	r.release()
+	_ = r.release() // it has failed already
 	return r.open()
 }
 

@@ -53,7 +53,7 @@ func (w *watch) stop() {
 // explain replaces the error of an attempt that the watch ended, which speaks of a context, by its cause. An answer
 // that came all the same stays.
 func (w *watch) explain(err error) error {
-	if context.Cause(w.ctx) == w.stalled && errors.Is(err, context.Canceled) {
+	if errors.Is(context.Cause(w.ctx), w.stalled) && errors.Is(err, context.Canceled) {
 		return w.stalled
 	}
 	return err

@@ -84,7 +84,10 @@ func listEarly(t *testing.T, b storage.Bucket) {
 	list := b.List(t.Context(), "")
 	for want := range 4 {
 		seen := 0
-		for range list {
+		for _, err := range list {
+			if err != nil {
+				t.Fatal(err)
+			}
 			if seen++; seen > want {
 				break
 			}
