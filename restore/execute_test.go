@@ -340,22 +340,38 @@ func TestKilledRestoreIsRedone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for step := range 16 {
+	startable := 0
+	for step := 0; ; step++ {
 		data := filepath.Join(t.TempDir(), "data")
-		whole := killAt(t, exec.CommandContext(t.Context(), self, runRestore, root, data), step)
+		ended := killAt(t, exec.CommandContext(t.Context(), self, runRestore, root, data), step)
 		_, err := os.Lstat(filepath.Join(data, "global", "pg_control"))
-		if startable := err == nil; startable != whole {
-			t.Errorf("step %d: pg_control is there: %v, restore was over: %v", step, startable, whole)
+		if err == nil {
+			startable++
+			checkRecoverable(t, data)
 		}
-		if whole {
-			checkTree(t, data, smallTree())
-			continue
+		if ended {
+			break
 		}
-		if _, err := restore.Execute(t.Context(), v.cluster, v.plan(data), own()); err != nil {
-			t.Errorf("step %d: the next restore: %v", step, err)
+		_, again := restore.Execute(t.Context(), v.cluster, v.plan(data), own())
+		var occupied *restore.NotEmptyError
+		if (err == nil) != errors.As(again, &occupied) || err != nil && again != nil {
+			t.Errorf("step %d: pg_control: %v, the next restore: %v", step, err, again)
 		}
-		checkTree(t, data, smallTree())
-		nothing(t, filepath.Join(data, "lifeboat.restore.incomplete"))
+		checkRecoverable(t, data)
+	}
+	if startable < 2 {
+		t.Error("no restore was killed right behind pg_control")
+	}
+}
+
+// checkRecoverable looks for all that a restored directory consists of.
+func checkRecoverable(t *testing.T, data string) {
+	t.Helper()
+	checkTree(t, data, smallTree())
+	checkContent(t, filepath.Join(data, "recovery.signal"), "")
+	settings, err := os.ReadFile(filepath.Join(data, "postgresql.auto.conf"))
+	if err != nil || !strings.Contains(string(settings), "recovery_target_timeline = '1'") {
+		t.Errorf("settings %v: %s", err, settings)
 	}
 }
 

@@ -94,7 +94,10 @@ func restoreProgram(ctx context.Context, args []string) int {
 	options.Workers = 1
 	options.Progress = func(p restore.RestoreProgress) {
 		fmt.Printf("%s %d\n", p.Phase, p.Files)
-		time.Sleep(time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
+		if p.Phase == restore.PhaseSync && p.Files == p.FilesTotal {
+			time.Sleep(2 * time.Second) // pg_control is in place, and its marker too
+		}
 	}
 	if _, err := restore.Execute(ctx, cluster, plan, options); err != nil {
 		return complain(err, 1)
@@ -208,6 +211,9 @@ func (s *scene) archiveAll(ctx context.Context, c *pgtest.Cluster) {
 			s.t.Fatalf("segment %s is not archived", segment)
 		}
 		time.Sleep(20 * time.Millisecond)
+		if p.Phase == restore.PhaseSync && p.Files == p.FilesTotal {
+			time.Sleep(2 * time.Second) // pg_control is in place, and its marker too
+		}
 	}
 }
 
@@ -227,7 +233,9 @@ func (s *scene) restore(t testing.TB, target restore.Target, o restore.PlanOptio
 	if err != nil {
 		t.Fatalf("plan to recover to %s: %v", target, err)
 	}
-	if _, err := restore.Execute(t.Context(), s.cluster, plan, execOptions()); err != nil {
+	options := execOptions()
+	options.Volatile = true
+	if _, err := restore.Execute(t.Context(), s.cluster, plan, options); err != nil {
 		t.Fatalf("restore to %s: %v", target, err)
 	}
 	return plan

@@ -12,9 +12,9 @@ func (p Plan) String() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, row := range p.rows() {
-		fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+		_, _ = fmt.Fprintf(w, "%s\t%s\n", row[0], row[1]) // a strings.Builder takes everything
 	}
-	_ = w.Flush() // a strings.Builder takes everything
+	_ = w.Flush()
 	return b.String()
 }
 

@@ -2,9 +2,11 @@ package restore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,11 +68,14 @@ func TestEveryTarget(t *testing.T) {
 		s := newScene(t, install, pgtest.Options{
 			DataChecksums: true, WALSegmentMB: 1, Settings: map[string]string{ledgerSettings: "on"},
 		})
-		s.Exec(ctx, "CREATE TABLE ledger (id int PRIMARY KEY, xid text)")
+		s.Exec(ctx, "CREATE TABLE ledger (id int PRIMARY KEY, xid text); CREATE TABLE parts (id int)")
+		early := s.now(ctx)
 		keepMany(ctx, t, s.Cluster, 1, 5)
 		record := s.backup(ctx)
 		kept := keepMany(ctx, t, s.Cluster, 6, 9)
 		s.Exec(ctx, "SELECT pg_create_restore_point('before-ten')")
+		s.Exec(ctx, "DO $$ BEGIN BEGIN INSERT INTO parts VALUES (1); EXCEPTION WHEN division_by_zero THEN NULL; END; END $$")
+		part := s.xid(ctx, "SELECT xmin FROM parts")
 		for id, e := range keepMany(ctx, t, s.Cluster, 10, 12) {
 			kept[id] = e
 		}
@@ -78,6 +83,8 @@ func TestEveryTarget(t *testing.T) {
 		for id, e := range keepMany(ctx, t, s.Cluster, 13, 15) {
 			kept[id] = e
 		}
+		quietTime := s.now(ctx)
+		s.Exec(ctx, "SELECT pg_create_restore_point('the-end')")
 		s.archiveAll(ctx, s.Cluster)
 		at := kept[8]
 		between := at.committed.Add(kept[9].committed.Sub(at.committed) / 2)
@@ -98,6 +105,7 @@ func TestEveryTarget(t *testing.T) {
 			"latest":           {restore.Target{Kind: restore.KindLatest}, restore.ActionPromote, 15},
 			"latest, paused":   {restore.Target{Kind: restore.KindLatest}, restore.ActionPause, 15},
 			"second segment":   {restore.Target{Kind: restore.KindLSN, LSN: kept[14].after}, restore.ActionPause, 14},
+			"time, quiet":      {restore.Target{Kind: restore.KindTime, Time: quietTime}, restore.ActionPromote, 15},
 			"time, second one": {restore.Target{Kind: restore.KindTime, Time: kept[13].committed}, restore.ActionPause, 13},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -123,8 +131,50 @@ func TestEveryTarget(t *testing.T) {
 				t.Errorf("proof %+v, want a shutdown at %s or later", proof, at.after)
 			}
 		})
+		refuseTargets(t, s, map[string]restore.Target{
+			"before the end of the first backup": {Kind: restore.KindTime, Time: early},
+			"in the future":                      {Kind: restore.KindTime, Time: time.Now().Add(time.Hour)},
+			"nothing shows whether":              {Kind: restore.KindTime, Time: s.now(ctx)},
+			"no transaction of that number":      {Kind: restore.KindXID, XID: kept[15].xid + 1000000},
+			"a part of transaction":              {Kind: restore.KindXID, XID: part},
+			"there are: before-ten, the-end":     {Kind: restore.KindName, Name: "before ten"},
+		})
 		verifyManifest(t, s)
 	})
+}
+
+// refuseTargets plans for targets that cannot be reached; the keys are words of the reason.
+func refuseTargets(t *testing.T, s *scene, targets map[string]restore.Target) {
+	t.Helper()
+	for why, target := range targets {
+		o := s.planOptions(t)
+		_, err := restore.MakePlan(t.Context(), s.cluster, target, o)
+		var unreachable *restore.UnreachableError
+		if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), strings.TrimSpace(why)) || len(unreachable.Nearest) == 0 {
+			t.Errorf("target %s gave %v, want words %q and a nearest target", target, err, why)
+		}
+		nothing(t, o.Directory)
+	}
+}
+
+// now is the server's clock.
+func (s *scene) now(ctx context.Context) time.Time {
+	s.t.Helper()
+	text := s.Value(ctx, "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00')")
+	at, err := restore.ParseTime(text, time.Now())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return at
+}
+
+func (s *scene) xid(ctx context.Context, sql string) uint64 {
+	s.t.Helper()
+	xid, err := strconv.ParseUint(s.Value(ctx, sql), 10, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return xid
 }
 
 func checkProof(t *testing.T, plan restore.Plan, proof server.Proof, action string) {
