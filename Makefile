@@ -23,8 +23,8 @@ build: ## Build the programs into bin/
 # What can fail fast comes first; go test comes last, so that its summary is the end of the output.
 .PHONY: test
 test: fmt-check vet lint ## Check format, vet, lint, and test against real PostgreSQL, with the race detector
-	@postgres=$$(.ci/postgres test) && race=$$(.ci/compiler) && \
-	LIFEBOAT_TEST_POSTGRES="$$postgres" go test $$race -count=1 -shuffle=on -timeout 25m $(packages)
+	@postgres=$$(.ci/postgres test) && race=$$(.ci/compiler) && zstd=$$(.ci/zstd) && \
+	PATH="$$PATH:$$zstd" LIFEBOAT_TEST_POSTGRES="$$postgres" go test $$race -count=1 -shuffle=on -timeout 25m $(packages)
 
 .PHONY: lint
 lint: $(linter) ## Run the linters of .golangci.yml
@@ -46,6 +46,10 @@ fmt-check:
 .PHONY: bench
 bench: ## Run the benchmarks
 	@go test -run '^$$' -bench . -benchmem $(packages)
+
+.PHONY: sample
+sample: ## Write the frozen sample of the repository format anew, after a change of the format
+	@go test ./storage/catalog -run Frozen -count=1 -args -update
 
 .PHONY: clean
 clean: ## Remove what was built; make clean-cache removes what was fetched, too
