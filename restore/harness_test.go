@@ -198,23 +198,7 @@ func (s *scene) backup(ctx context.Context) catalog.Record {
 func (s *scene) archiveAll(ctx context.Context, c *pgtest.Cluster) {
 	s.t.Helper()
 	segment := c.Value(ctx, "SELECT pg_walfile_name(pg_switch_wal())")
-	name, err := wal.ParseFileName(segment)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	deadline := time.Now().Add(time.Minute)
-	for {
-		if _, err := s.cluster.WALHeader(ctx, name); err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("segment %s is not archived", segment)
-		}
-		time.Sleep(20 * time.Millisecond)
-		if p.Phase == restore.PhaseSync && p.Files == p.FilesTotal {
-			time.Sleep(2 * time.Second) // pg_control is in place, and its marker too
-		}
-	}
+	s.awaitSegment(ctx, segment)
 }
 
 func (s *scene) planOptions(t testing.TB) restore.PlanOptions {
