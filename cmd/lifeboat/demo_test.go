@@ -1,0 +1,90 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"lifeboat/internal/pgtest"
+)
+
+// demoStage is where a demo is told, so that all that it leaves can be seen.
+type demoStage struct {
+	t         *testing.T
+	dir       string // its temporary directory
+	report    string
+	cmd       *exec.Cmd
+	out, errs *strings.Builder
+}
+
+func startDemo(t *testing.T) *demoStage {
+	t.Helper()
+	install := pgtest.Debian(t)
+	s := &demoStage{t: t, dir: pgtest.TempDir(t), out: &strings.Builder{}, errs: &strings.Builder{}}
+	s.report = filepath.Join(t.TempDir(), "report.html")
+	s.cmd = exec.Command(filepath.Join(pgtest.BuildBinaries(t), "lifeboat"), "demo", "--report", s.report, "--postgres-bin", install.BinDir)
+	s.cmd.Env = append(os.Environ(), "TMPDIR="+s.dir)
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.errs
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// leftNothing looks for files and processes of the demo.
+func (s *demoStage) leftNothing() {
+	s.t.Helper()
+	if left, err := filepath.Glob(s.dir + "/*"); err != nil || len(left) > 0 {
+		s.t.Errorf("files are left: %v, %v", left, err)
+	}
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, path := range lines {
+		if raw, err := os.ReadFile(path); err == nil && strings.Contains(string(raw), s.dir) {
+			s.t.Errorf("a process is left: %s", strings.ReplaceAll(string(raw), "\x00", " "))
+		}
+	}
+}
+
+func TestTheDemoTellsItsStoryAndLeavesTheReportOnly(t *testing.T) {
+	t.Parallel()
+	s := startDemo(t)
+	_ = s.cmd.Wait() // a busy machine may miss the time target, which the story tells
+	if code := s.cmd.ProcessState.ExitCode(); code != exitDone && !strings.Contains(s.out.String(), "restore of 1 TB") {
+		t.Fatalf("exit code %d\n%s%s", code, s.out, s.errs)
+	}
+	for _, want := range []string{"DROP TABLE ledger", "0 from after: equal row by row", "comparison exact", "row counts match                      pass", s.report} {
+		if !strings.Contains(s.out.String(), want) {
+			t.Errorf("the story does not say %q:\n%s%s", want, s.out, s.errs)
+		}
+	}
+	if page, err := os.ReadFile(s.report); err != nil || !strings.Contains(string(page), "</html>") {
+		t.Errorf("report: %d bytes, %v", len(page), err)
+	}
+	s.leftNothing()
+}
+
+func TestAnInterruptedDemoLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for _, after := range []time.Duration{700 * time.Millisecond, 5 * time.Second, 12 * time.Second} {
+		s := startDemo(t)
+		time.Sleep(after)
+		if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.cmd.Wait() // its code is looked at next
+		if code := s.cmd.ProcessState.ExitCode(); code != exitError || !strings.Contains(s.errs.String(), "stopped on request") {
+			t.Errorf("after %v: exit code %d\n%s%s", after, code, s.out, s.errs)
+		}
+		if _, err := os.Stat(s.report); err == nil {
+			t.Errorf("after %v: there is a report", after)
+		}
+		s.leftNothing()
+	}
+}
