@@ -44,8 +44,8 @@ fmt-check:
 	if [ -n "$$unformatted" ]; then printf 'not formatted, run make fmt:\n%s\n' "$$unformatted"; exit 1; fi
 
 .PHONY: bench
-bench: ## Run the benchmarks
-	@go test -run '^$$' -bench . -benchmem $(packages)
+bench: ## Measure in turn with pg_basebackup, cp and pgBackRest; SCALE=100 ROUNDS=3 SEGMENTS=16
+	@.ci/bench
 
 .PHONY: sample
 sample: ## Write the frozen sample of the repository format anew, after a change of the format
