@@ -48,8 +48,8 @@ bench: ## Measure in turn with pg_basebackup, cp and pgBackRest; SCALE=100 ROUND
 	@.ci/bench
 
 .PHONY: sample
-sample: ## Write the frozen sample of the repository format anew, after a change of the format
-	@go test ./storage/catalog -run Frozen -count=1 -args -update
+sample: ## Write the frozen samples of the repository format anew, after a change of the format
+	@go test ./storage/catalog ./cmd/lifeboat -run Frozen -count=1 -args -update
 
 .PHONY: clean
 clean: ## Remove what was built; make clean-cache removes what was fetched, too
