@@ -1,13 +1,8 @@
 package drill
 
 import (
-	"context"
-	"errors"
 	"fmt"
-
-	"lifeboat/restore"
-	"lifeboat/restore/server"
-	"lifeboat/storage/catalog"
+	"slices"
 )
 
 // The checks of every drill. The first five are the quarterly checklist.
@@ -27,12 +22,13 @@ const (
 type checklist struct {
 	checks  []Check
 	current []string // the checks that an error now would decide
+	endedAt string   // the check at which the drill could not go on
 }
 
 func newChecklist() *checklist {
 	l := &checklist{}
 	for _, name := range []string{CheckBackup, CheckRows, CheckPITR, CheckTime, CheckDocumented, CheckRecovery, CheckRepository, CheckPages, CheckLeavings} {
-		l.checks = append(l.checks, Check{Name: name, Result: NotRun, Detail: "the drill ended before it"})
+		l.checks = append(l.checks, Check{Name: name, Result: NotRun})
 	}
 	return l
 }
@@ -52,34 +48,39 @@ func (l *checklist) set(name string, result Verdict, format string, args ...any)
 // worsen decides a check unless it has been decided for the worse.
 func (l *checklist) worsen(name string, result Verdict, detail string) {
 	for _, c := range l.checks {
-		if c.Name == name && (c.Result == NotRun || c.Result.severity() <= result.severity()) {
+		if c.Name == name && (c.Result == NotRun || c.Result.severity() < result.severity()) {
 			l.set(name, result, "%s", detail)
 		}
 	}
 }
 
-// blame decides the current checks by what ended the drill.
+// blame decides the current checks by what ended a part of the drill.
 func (l *checklist) blame(err error) {
 	for _, name := range l.current {
-		l.worsen(name, verdictOf(err), err.Error())
+		l.worsen(name, verdictOf(err), words(err))
+	}
+	if l.endedAt == "" && len(l.current) > 0 {
+		l.endedAt = l.current[0]
 	}
 }
 
-func (l *checklist) list() []Check { return append([]Check(nil), l.checks...) }
+// judgeDocumented looks whether everything that did not pass says why. Whether the evidence is stored shows later.
+func (l *checklist) judgeDocumented() {
+	l.set(CheckDocumented, Pass, "every check that did not pass says why, and the evidence is in the repository")
+	for _, c := range l.list() {
+		if c.Result != Pass && c.Detail == "" {
+			l.set(CheckDocumented, Unproven, "%q is %s and does not say why", c.Name, c.Result)
+		}
+	}
+}
 
-// verdictOf tells what an error shows: that the backup is bad, or only that nothing could be shown.
-func verdictOf(err error) Verdict {
-	var (
-		damaged  *catalog.DamagedError
-		recovery *server.RecoveryError
-		short    *ShortError
-		content  *restore.ContentError
-	)
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return Unproven
+// list is all checks; those that were not reached say where the drill ended.
+func (l *checklist) list() []Check {
+	list := slices.Clone(l.checks)
+	for i, c := range list {
+		if c.Result == NotRun && c.Detail == "" && l.endedAt != "" {
+			list[i].Detail = fmt.Sprintf("not reached: the drill could not go on after %q", l.endedAt)
+		}
 	}
-	if errors.As(err, &damaged) || errors.As(err, &recovery) || errors.As(err, &short) || errors.As(err, &content) {
-		return Fail
-	}
-	return Unproven
+	return list
 }

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"lifeboat/storage/catalog"
@@ -14,29 +17,68 @@ const (
 	reportFile       = "report.html"
 	evidencePatience = time.Minute
 	historyLength    = 50 // drills that a report's trends show
+	localEvidence    = "evidence"
 )
 
 // storeEvidence writes the report and the result into the repository and reads the result back.
 func (d *drill) storeEvidence(ctx context.Context) error {
 	r := d.result
 	r.Evidence = fmt.Sprintf("drill %s in %s", r.ID, d.Repository.Location())
-	history, _, err := List(ctx, d.Cluster)
+	history, problems, err := List(ctx, d.Cluster)
+	if err := errors.Join(append(problems, err)...); err != nil {
+		d.Log.Warn("the report's trends are not complete", keyError, err)
+	}
+	page, body, err := r.render(history)
 	if err != nil {
 		return err
 	}
-	var page bytes.Buffer
-	if err := WriteHTML(&page, r, history); err != nil {
+	if err := d.Cluster.PutEvidence(ctx, r.ID, map[string][]byte{reportFile: page}, body); err != nil {
 		return err
 	}
-	body, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("write the result as JSON: %w", err)
+	kept, err := Load(ctx, d.Cluster, r.ID)
+	if err == nil && kept.Verdict != r.Verdict {
+		err = fmt.Errorf("drill %s was stored as %s and reads as %s", r.ID, r.Verdict, kept.Verdict)
 	}
-	if err := d.Cluster.PutEvidence(ctx, r.ID, map[string][]byte{reportFile: page.Bytes()}, body); err != nil {
-		return err
-	}
-	_, err = Load(ctx, d.Cluster, r.ID)
 	return err
+}
+
+// render writes the result as a page and as JSON.
+func (r *Result) render(history []*Result) (page, body []byte, err error) {
+	var html bytes.Buffer
+	if err := WriteHTML(&html, r, history); err != nil {
+		return nil, nil, err
+	}
+	body, err = json.Marshal(r)
+	if err != nil {
+		return nil, nil, fmt.Errorf("write the result as JSON: %w", err)
+	}
+	return html.Bytes(), body, nil
+}
+
+// keepLocally is for evidence that could not be stored: the drill is unproven at best, and its evidence stays in the work
+// directory.
+func (d *drill) keepLocally(storing error) {
+	r := d.result
+	r.Evidence = filepath.Join(d.WorkDirectory, localEvidence, r.ID)
+	d.checks.set(CheckDocumented, Unproven, "the evidence could not be stored, and is in %s: %s", r.Evidence, words(storing))
+	d.judge()
+	if err := d.writeLocally(); err != nil {
+		r.Evidence = ""
+		d.checks.set(CheckDocumented, Unproven, "the evidence could not be stored anywhere: %s; %s", words(storing), words(err))
+		d.judge()
+	}
+}
+
+func (d *drill) writeLocally() error {
+	page, body, err := d.result.render(nil)
+	if err != nil {
+		return err
+	}
+	dir := d.result.Evidence
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(filepath.Join(dir, reportFile), page, 0o600), os.WriteFile(filepath.Join(dir, "evidence.json"), body, 0o600))
 }
 
 // Load reads a drill's result from the repository. The error is storage.ErrNotFound where there is no such drill.

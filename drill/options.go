@@ -57,5 +57,18 @@ func (o *Options) check() error {
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
 	}
-	return o.Target.Validate()
+	return errors.Join(o.Targets.check(), o.Target.Validate())
+}
+
+// check makes sure that every target is one that can be kept.
+func (p Policy) check() error {
+	switch {
+	case p.RowsPercent < 0:
+		return errors.New("drill: the target for rows is below zero")
+	case p.RestorePerTerabyte <= 0 || p.RPO <= 0 || p.MaxBackupAge <= 0:
+		return errors.New("drill: a target for a length of time is not above zero")
+	case p.WarnAtPercent <= 0 || p.WarnAtPercent > 100:
+		return errors.New("drill: the share of a target that a warning starts at is not between 0 and 100 %")
+	}
+	return nil
 }

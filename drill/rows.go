@@ -30,20 +30,43 @@ func (d *drill) compare(ctx context.Context, running *server.Server, s *stop) er
 
 func (d *drill) addRows(r census.DatabaseResult) {
 	rows := &d.result.Rows
-	rows.Comparison = weaker(rows.Comparison, string(r.Comparison), len(rows.Tables) == 0)
+	rows.Comparison = weaker(rows.Comparison, string(r.Comparison), len(d.rowResults) == 0)
 	if r.Why != "" {
-		rows.Why = strings.TrimPrefix(rows.Why+"; "+r.Name+": "+r.Why, "; ")
+		rows.Why = also(rows.Why, r.Name+": "+r.Why)
 	}
 	for _, t := range r.Tables {
 		rows.Tables = append(rows.Tables, Table{
 			Database: r.Name, Table: t.Schema + "." + t.Name, Expected: t.Expected, Actual: t.Actual,
-			Fingerprint: string(t.Fingerprint), Result: Verdict(t.Result), Why: t.Why,
+			Fingerprint: string(t.Fingerprint), Result: Verdict(t.Result), Why: also(t.Why, coverage(t.Sample)),
 		})
 	}
 	if len(r.Extra) > 0 {
-		rows.Why = strings.TrimPrefix(rows.Why+"; "+r.Name+" has tables that the census does not know: "+strings.Join(r.Extra, ", "), "; ")
+		rows.Why = also(rows.Why, r.Name+" has tables that the census does not know: "+strings.Join(r.Extra, ", "))
+	}
+	if len(r.Skipped) > 0 {
+		rows.Why = also(rows.Why, fmt.Sprintf("%s has %d relations whose rows no backup holds, such as %s.%s: %s",
+			r.Name, len(r.Skipped), r.Skipped[0].Schema, r.Skipped[0].Name, r.Skipped[0].Why))
 	}
 	d.rowResults = append(d.rowResults, Verdict(r.Result))
+}
+
+// also joins two remarks, either of which may be empty.
+func also(have, more string) string {
+	if have == "" || more == "" {
+		return have + more
+	}
+	return have + "; " + more
+}
+
+// coverage says how much of a table was looked at, where that is not all of it.
+func coverage(s *census.Sample) string {
+	switch {
+	case s == nil:
+		return ""
+	case s.Rows:
+		return fmt.Sprintf("counted in %.3g %% of its blocks", s.Percent)
+	}
+	return fmt.Sprintf("contents compared in %.3g %% of its blocks", s.Percent)
 }
 
 // weaker is the comparison of a whole: exact only when all parts are, none only when all are.
@@ -58,8 +81,9 @@ func weaker(have, next string, first bool) string {
 func (d *drill) judgeRows() {
 	rows := &d.result.Rows
 	verdict := Worst(d.rowResults...)
-	if rows.Why == "" {
-		rows.Why = fmt.Sprintf("recovered to the very position in the WAL that census %s belongs to", d.result.Census)
+	missing := len(d.census.Databases) - len(d.rowResults)
+	if missing > 0 {
+		verdict = Worst(verdict, NotRun)
 	}
 	var wrong []string
 	var worst float64
@@ -69,21 +93,67 @@ func (d *drill) judgeRows() {
 			wrong = append(wrong, fmt.Sprintf("%s.%s: %s", t.Database, t.Table, t.Why))
 		}
 	}
-	detail := fmt.Sprintf("%d tables, comparison %s, census %s", len(rows.Tables), rows.Comparison, d.result.Census)
-	if len(wrong) > 0 {
-		detail += "; " + strings.Join(wrong, "; ")
+	m := Measured{
+		Name: TargetRows, Target: fmt.Sprintf("within %g %%", d.Targets.RowsPercent), Actual: fmt.Sprintf("%.3g %% off", worst),
+		UsedPercent: used(worst, d.Targets.RowsPercent), Result: verdict,
+	}
+	if m.UsedPercent > d.Targets.WarnAtPercent {
+		m.Result = Worst(verdict, Warn)
+	}
+	d.setTarget(m)
+	detail := fmt.Sprintf("%s, compared with census %s: %s", tablesOf(len(rows.Tables)), d.result.Census, comparisonWords(rows.Comparison))
+	switch {
+	case len(rows.Tables) == 0:
+		verdict, detail = Unproven, "the census has no table to compare: there is nothing that could be wrong, or right"
+	case len(wrong) > 0:
+		detail = firstFew(wrong) + "; " + detail
+	case missing > 0:
+		detail += fmt.Sprintf("; %d databases are not compared yet", missing)
 	}
 	d.checks.set(CheckRows, verdict, "%s", detail)
-	d.setTarget(Measured{
-		Name: TargetRows, Target: fmt.Sprintf("within %g %%", d.Targets.RowsPercent), Actual: fmt.Sprintf("%.4g %% off", worst),
-		UsedPercent: 100 * worst / d.Targets.RowsPercent, Result: verdict,
-	})
+}
+
+func tablesOf(n int) string {
+	if n == 1 {
+		return "1 table"
+	}
+	return fmt.Sprintf("%d tables", n)
+}
+
+func comparisonWords(comparison string) string {
+	switch comparison {
+	case string(census.Exact):
+		return "row for row, at the very position in the WAL that it belongs to"
+	case string(census.Tolerant):
+		return "within the tolerance only"
+	}
+	return "not compared"
+}
+
+// firstFew keeps a detail readable where many tables are wrong.
+func firstFew(list []string) string {
+	const shown = 5
+	if len(list) <= shown {
+		return strings.Join(list, "; ")
+	}
+	return fmt.Sprintf("%s; and %d more tables", strings.Join(list[:shown], "; "), len(list)-shown)
+}
+
+// used is the share of what is allowed, in percent; more than 100 where nothing is.
+func used(actual, allowed float64) float64 {
+	switch {
+	case actual == 0:
+		return 0
+	case allowed == 0:
+		return 1000
+	}
+	return 100 * actual / allowed
 }
 
 // deviation is by how many percent a table's rows differ from those expected.
 func deviation(t Table) float64 {
 	difference := t.Actual - t.Expected
-	if difference == 0 || t.Actual < 0 {
+	if difference == 0 || t.Result == Unproven {
 		return 0
 	}
 	return 100 * max(float64(difference), -float64(difference)) / max(1, float64(t.Expected))

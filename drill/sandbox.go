@@ -25,6 +25,7 @@ func sandboxSettings(files map[string]string, record catalog.Record) [][2]string
 		{"shared_preload_libraries", ""}, {"session_preload_libraries", ""}, {"local_preload_libraries", ""},
 		{"primary_conninfo", ""}, {"primary_slot_name", ""}, {"max_logical_replication_workers", "0"},
 		{"hot_standby", "on"}, {"autovacuum", "off"}, {"jit", "off"}, {"huge_pages", "off"}, {"shared_buffers", "128MB"},
+		{"dynamic_shared_memory_type", "mmap"}, // in the data directory, and gone with it
 		{"default_transaction_read_only", "on"}, {"log_connections", "off"}, {"log_statement", "none"},
 	}...)
 	return append(settings, replayNeeds(record)...)
@@ -55,7 +56,7 @@ func replayNeeds(record catalog.Record) [][2]string {
 func sessionSettings(major int) map[string]string {
 	settings := map[string]string{
 		"session_preload_libraries": "", "local_preload_libraries": "", "default_transaction_read_only": "on",
-		"search_path": "pg_catalog", "row_security": "off", "jit": "off",
+		"search_path": "pg_catalog", "row_security": "off", "jit": "off", "statement_timeout": "0", "lock_timeout": "0",
 	}
 	if major >= 17 {
 		settings["event_triggers"] = "off"

@@ -2,15 +2,12 @@ package drill
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
-	"lifeboat/internal/wal"
 	"lifeboat/restore"
 	"lifeboat/verify/census"
 )
@@ -40,6 +37,9 @@ func (d *drill) planOptions(label string, moves map[string]string) restore.PlanO
 // planTarget plans the restore to the drill's target, with every tablespace below the scratch directory.
 func (d *drill) planTarget(ctx context.Context) error {
 	plan, err := restore.MakePlan(ctx, d.Cluster, d.Target, d.planOptions(d.Backup, nil))
+	if unreachable := (*restore.UnreachableError)(nil); errors.As(err, &unreachable) {
+		d.unreachable = err
+	}
 	if err != nil {
 		return err
 	}
@@ -71,77 +71,6 @@ func refuseTablespaces(plan restore.Plan) error {
 	return nil
 }
 
-// learnArchive finds the newest backup and how far the archive reaches.
-func (d *drill) learnArchive(ctx context.Context) error {
-	inventory, err := d.Cluster.Inventory(ctx)
-	if err != nil {
-		return err
-	}
-	for _, b := range inventory.Backups {
-		if b.StopTime.After(d.newest.StopTime) {
-			d.newest = b
-		}
-	}
-	run, ok := inventory.ReachFrom(d.plan.Record(), d.plan.Timeline)
-	if !ok {
-		return errors.New("the WAL that the plan needs is no longer there")
-	}
-	d.run = run
-	return nil
-}
-
-// chooseCensus takes the newest census whose stops this drill can reach. One that cannot be read is an error rather than
-// a reason to take an older one.
-func (d *drill) chooseCensus(ctx context.Context) error {
-	ids, err := d.Cluster.CensusIDs(ctx)
-	if err != nil {
-		return err
-	}
-	slices.Reverse(ids)
-	for _, id := range ids {
-		raw, err := d.Cluster.Census(ctx, id)
-		if err != nil {
-			return err
-		}
-		var c census.Census
-		if err := json.Unmarshal(raw, &c); err != nil {
-			return fmt.Errorf("census %s: %w", id, err)
-		}
-		if d.reaches(&c) {
-			d.census, d.result.Census = &c, id
-			return nil
-		}
-	}
-	return nil
-}
-
-// reaches says whether all of a census's stops lie on this drill's way.
-func (d *drill) reaches(c *census.Census) bool {
-	if c.Timeline != d.plan.Timeline {
-		return false
-	}
-	for _, at := range c.Stops() {
-		if at < d.plan.Backup.StopLSN || at > d.run.LastRecord {
-			return false
-		}
-	}
-	return true
-}
-
-// planStops adds the census's stops to the drill's own, in the order of the WAL.
-func (d *drill) planStops(ctx context.Context) error {
-	if d.census == nil {
-		return nil
-	}
-	for _, at := range d.census.Stops() {
-		if err := d.addStop(ctx, at); err != nil {
-			return err
-		}
-	}
-	slices.SortStableFunc(d.stops, func(a, b stop) int { return compareStops(a.plan, b.plan) })
-	return nil
-}
-
 // compareStops orders by position; at the same one the exclusive stop comes first.
 func compareStops(a, b restore.Plan) int {
 	switch {
@@ -155,19 +84,4 @@ func compareStops(a, b restore.Plan) int {
 		return -1
 	}
 	return 1
-}
-
-func (d *drill) addStop(ctx context.Context, at wal.LSN) error {
-	counts := d.census.At(at)
-	if d.Target.Kind == restore.KindLSN && d.Target.Exclusive && d.Target.LSN == at {
-		d.stops[0].counts = append(d.stops[0].counts, counts...)
-		return nil
-	}
-	target := restore.Target{Kind: restore.KindLSN, LSN: at, Exclusive: true}
-	plan, err := restore.MakePlan(ctx, d.Cluster, target, d.planOptions(d.Backup, d.moves(d.plan)))
-	if err != nil {
-		return fmt.Errorf("plan the recovery to census %s: %w", d.census.ID, err)
-	}
-	d.stops = append(d.stops, stop{plan: plan, counts: counts})
-	return refuseTablespaces(plan)
 }

@@ -1,6 +1,10 @@
 package drill
 
-import "time"
+import (
+	"time"
+
+	"lifeboat/internal/wal"
+)
 
 // The phases of a drill.
 const (
@@ -18,7 +22,14 @@ type stopwatch struct {
 	spent   map[string]time.Duration
 	bytes   map[string]int64
 	copied  time.Duration // of the fetch: moving file contents, which grows with the cluster
-	atReach time.Duration // plan, fetch, start and replay up to the drill's target
+	replays []replay
+	atReach time.Duration // what recovery to the drill's target took; 0 before that
+}
+
+// replay is one start of the server and its recovery.
+type replay struct {
+	start, spent time.Duration // until it began to replay, and in all
+	redo         wal.LSN       // where it began
 }
 
 // time starts to measure a phase, and its result ends that.
@@ -41,10 +52,23 @@ func (s *stopwatch) addBytes(phase string, n int64) {
 	s.bytes[phase] += n
 }
 
-// reach notes that the drill's target was reached: the recovery time is what was spent so far, without the
-// comparisons at earlier stops.
-func (s *stopwatch) reach() {
-	s.atReach = s.spent[PhasePlan] + s.spent[PhaseFetch] + s.spent[PhaseStart] + s.spent[PhaseReplay]
+func (s *stopwatch) addReplay(r replay) {
+	s.replays = append(s.replays, r)
+	s.add(PhaseStart, r.start)
+	s.add(PhaseReplay, r.spent-r.start)
+}
+
+// reach notes that the drill's target was reached in the last replay, and answered after so long. A recovery without a
+// drill would have planned and fetched once and replayed from the start of the backup: what earlier replays did counts
+// only where the last one went on from there.
+func (s *stopwatch) reach(answered time.Duration) {
+	last := s.replays[len(s.replays)-1]
+	s.atReach = s.spent[PhasePlan] + s.spent[PhaseFetch] + last.spent + answered
+	for _, r := range s.replays[:len(s.replays)-1] {
+		if r.redo < last.redo {
+			s.atReach += r.spent - r.start
+		}
+	}
 }
 
 func (s *stopwatch) phases() []Phase {

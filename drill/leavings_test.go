@@ -1,0 +1,38 @@
+package drill_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// wantNoLeavings wants no file in a work directory and no process that has to do with it.
+func wantNoLeavings(t testing.TB, work string) {
+	t.Helper()
+	if found := leavings(work); len(found) > 0 {
+		t.Errorf("left behind: %s", strings.Join(found, ", "))
+	}
+}
+
+// leavings lists what a drill has left: files in its work directory, and processes that work there or name it.
+func leavings(work string) []string {
+	files, _ := filepath.Glob(filepath.Join(work, "*"))
+	return append(files, processesOf(work)...)
+}
+
+func processesOf(dir string) []string {
+	var found []string
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, process := range processes {
+		if filepath.Base(process) == "self" {
+			continue
+		}
+		line, err := os.ReadFile(filepath.Join(process, "cmdline"))
+		at, _ := os.Readlink(filepath.Join(process, "cwd"))
+		if err == nil && strings.HasPrefix(at, dir+"/") {
+			found = append(found, filepath.Base(process)+" "+strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return found
+}

@@ -1,0 +1,124 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"lifeboat/storage/catalog"
+)
+
+// nonceName is a variable in the environment of a scratch server and of what it starts, by which those that are left of
+// a drill can be told. Its value is the drill's id.
+const nonceName = "LIFEBOAT_DRILL"
+
+// Reap removes what dead drills left below the work directory: their servers and their files. It returns the ids of
+// those drills. Living ones hold their lock and are left alone. What cannot be removed is an error, and does not keep
+// the rest from being removed.
+func Reap(ctx context.Context, work string) ([]string, error) {
+	locks, err := filepath.Glob(filepath.Join(work, "*"+lockSuffix))
+	if err != nil {
+		return nil, fmt.Errorf("look for leavings of drills: %w", err)
+	}
+	var reaped []string
+	var problems []error
+	for _, path := range locks {
+		id := strings.TrimSuffix(filepath.Base(path), lockSuffix)
+		if ctx.Err() != nil || !catalog.ValidID(id) {
+			continue
+		}
+		dead, err := reapOne(work, id)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("leavings of drill %s: %w", id, err))
+		} else if dead {
+			reaped = append(reaped, id)
+		}
+	}
+	return reaped, errors.Join(append(problems, ctx.Err())...)
+}
+
+func reapOne(work, id string) (dead bool, err error) {
+	lock, err := takeFreeLock(lockPath(work, id))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errLocked) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer lock.Close()
+	return true, clearAway(work, id)
+}
+
+// killRounds bounds how often processes are looked for: what is killed may have started another just before.
+const killRounds = 100
+
+// killServers ends what still runs of a drill's server.
+func killServers(dir, id string) error {
+	for range killRounds {
+		pids, err := processesOf(dir, id)
+		if err != nil {
+			return fmt.Errorf("look for servers of drill %s: %w", id, err)
+		}
+		if len(pids) == 0 {
+			return nil
+		}
+		for _, pid := range pids {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("end process %d of drill %s: %w", pid, id, err)
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return fmt.Errorf("processes of drill %s go on although they were killed", id)
+}
+
+// processesOf lists the processes of a drill's server. The postmaster and the commands that it starts have the drill's
+// nonce in their environment. PostgreSQL's other processes write their titles over theirs, but work in the data
+// directory.
+func processesOf(dir, id string) ([]int, error) {
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, process := range processes {
+		pid, err := strconv.Atoi(filepath.Base(process))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if hasNonce(process, id) || isServerIn(process, dir) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// hasNonce is false also for processes that have ended, zombies among them, and those of other users.
+func hasNonce(process, id string) bool {
+	environment, err := os.ReadFile(process + "/environ")
+	if err != nil {
+		return false
+	}
+	for _, variable := range strings.Split(string(environment), "\x00") {
+		if variable == nonceName+"="+id {
+			return true
+		}
+	}
+	return false
+}
+
+func isServerIn(process, dir string) bool {
+	at, err := os.Readlink(process + "/cwd")
+	if err != nil || !strings.HasPrefix(at, dir+"/") {
+		return false
+	}
+	title, err := os.ReadFile(process + "/cmdline")
+	return err == nil && strings.Contains(string(title), "postgres")
+}
