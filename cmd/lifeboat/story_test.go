@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/xml"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -73,7 +75,7 @@ func (in *installation) checkPlan(t *testing.T, moment string) {
 
 func (in *installation) checkRecovered(t *testing.T, moment string) {
 	target := in.path("recovered")
-	result := document(t, in.must("restore", "--target-dir", target, "--to-time", moment, "--archive-mode", "off", "--port", "5433", "--start", "--output", "json"))
+	result := document(t, in.must("restore", "--target-dir", target, "--to-time", moment, "--archive-mode", "off", "--port", freePort(t), "--start", "--output", "json"))
 	t.Cleanup(func() {
 		_ = pgtest.Command(t.Context(), in.install, "pg_ctl", "stop", "-D", target, "-m", "immediate").Run()
 	})
@@ -83,6 +85,17 @@ func (in *installation) checkRecovered(t *testing.T, moment string) {
 	if rows := copied.Value(t.Context(), "SELECT count(*)::text FROM kept"); rows != "20000" {
 		t.Errorf("%s rows", rows)
 	}
+}
+
+// freePort is a port that nothing listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
 // second stops a server that restore has started and starts it again in the harness's hands, as an operator would with
