@@ -80,6 +80,9 @@ func (a *app) startRestored(ctx context.Context, s *scene, done *restored) error
 	bar.Show("recovering", 0, 0)
 	proof, err := running.AwaitTarget(ctx)
 	bar.Done()
+	if err == nil {
+		err = done.Plan.CheckReached(restore.Reached{StopReason: proof.StopReason, LSN: proof.ReachedLSN})
+	}
 	if err != nil {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()

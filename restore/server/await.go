@@ -29,6 +29,8 @@ func (e *RecoveryError) Hint() string {
 		return "the repository could not be asked for WAL, or what it holds is damaged: the server's log has the hook's own words"
 	case strings.Contains(e.Reason, "recovery ended before configured recovery target"):
 		return "the WAL ends before the target: see the windows in lifeboat list"
+	case strings.Contains(e.Reason, "could not create any TCP/IP sockets"), strings.Contains(e.Reason, "could not create any Unix-domain sockets"):
+		return "another server may have the port, or the socket's directory is not there: choose another port with --port"
 	case strings.Contains(e.Reason, "before consistent recovery point"):
 		return "the target lies before the end of this backup: use an earlier backup"
 	}
