@@ -165,6 +165,9 @@ func (a *app) tellRestored(done restored, dryRun bool) {
 	if reason == "" {
 		reason = "recovered to the end of the archived WAL"
 	}
-	a.out.Printf("%s target reached: %s; at %s, %s\n", a.out.Paint(term.Good, "✓"), reason, done.Reached.ReachedLSN, done.Reached.Outcome)
+	if at := done.Reached.ReachedLSN; at != 0 {
+		reason += ", at " + at.String()
+	}
+	a.out.Printf("%s target reached: %s; the server has %s\n", a.out.Paint(term.Good, "✓"), reason, done.Reached.Outcome)
 	a.out.Printf("it runs as process %d\n", done.PID)
 }

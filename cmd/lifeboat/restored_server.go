@@ -70,7 +70,8 @@ func (a *app) startRestored(ctx context.Context, s *scene, done *restored) error
 		return err
 	}
 	running, err := server.Start(ctx, server.Options{
-		BinDir: bin, DataDir: done.Plan.Directory, User: record.Superuser, Credential: credentialOf(owner),
+		// No role is named: the restored pg_hba.conf may let none in, and the server's log is proof enough.
+		BinDir: bin, DataDir: done.Plan.Directory, Credential: credentialOf(owner),
 		LogFile: filepath.Join(done.Plan.Directory, "lifeboat.restore.log"),
 	})
 	if err != nil {
