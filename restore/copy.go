@@ -20,6 +20,7 @@ type copier struct {
 	layout  *layout
 	sites   []*site
 	meter   *meter
+	effort  effortMeter
 	durable bool
 
 	mu       sync.Mutex
@@ -44,7 +45,7 @@ func (c *copier) run(ctx context.Context, workers int) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return c.settle(c.take(1))
+	return c.settle(c.take(1), workers)
 }
 
 // produce cuts the index into units, in the order of paths, in which the frames of neighbours mostly lie together.
@@ -115,7 +116,7 @@ func (c *copier) end(file *outFile) error {
 	c.mu.Lock()
 	c.finished = append(c.finished, file)
 	c.mu.Unlock()
-	return c.settle(c.take(settleAfter))
+	return c.settle(c.take(settleAfter), 1)
 }
 
 // take is all finished files, once there are enough.
@@ -130,13 +131,9 @@ func (c *copier) take(enough int) []*outFile {
 	return files
 }
 
-func (c *copier) settle(files []*outFile) error {
-	var group errgroup.Group
-	group.SetLimit(settlers)
-	for _, file := range files {
-		group.Go(func() error { return file.settle(c.durable) })
-	}
-	if err := group.Wait(); err != nil {
+// settle settles files, while so many workers wait for it.
+func (c *copier) settle(files []*outFile, waiting int) error {
+	if err := c.settleAll(files, waiting); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -145,6 +142,23 @@ func (c *copier) settle(files []*outFile) error {
 		delete(c.open, file)
 	}
 	return nil
+}
+
+func (c *copier) settleAll(files []*outFile, waiting int) error {
+	var group errgroup.Group
+	group.SetLimit(settlers)
+	each := &effortMeter{clock: c.effort.clock}
+	for _, file := range files {
+		part := onFiles
+		if file.entry.Size >= contentsFrom {
+			part = onContents
+		}
+		group.Go(func() error { return each.measure(part, func() error { return file.settle(c.durable) }) })
+	}
+	all := &effortMeter{clock: c.effort.clock}
+	err := all.measure(onFiles, group.Wait)
+	c.effort.addShared(all.sum.Files, waiting, each.sum)
+	return err
 }
 
 // settlers is how many files are settled at the same time.
@@ -167,30 +181,61 @@ func (w *worker) restore(ctx context.Context, u unit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	effort := &w.copier.effort
+	if err := effort.measure(onFiles, func() error { return w.begin(u) }); err != nil {
+		return err
+	}
+	if err := effort.measure(onContents, func() error { return w.restoreRanges(ctx, u) }); err != nil {
+		return err
+	}
+	var finished []*outFile
+	err := effort.measure(onFiles, func() (err error) {
+		finished, err = w.finish(u)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, file := range finished {
+		if err := w.copier.end(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *worker) begin(u unit) error {
 	for _, p := range u.pieces {
 		w.copier.begin(p.file)
 		if err := p.file.open(); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+func (w *worker) restoreRanges(ctx context.Context, u unit) error {
 	for _, r := range u.ranges() {
 		if err := w.restoreRange(ctx, r); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// finish returns the files of which this was the last part.
+func (w *worker) finish(u unit) ([]*outFile, error) {
+	var files []*outFile
 	for _, p := range u.pieces {
 		finished, err := p.file.done()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if !finished {
-			continue
-		}
-		if err := w.copier.end(p.file); err != nil {
-			return err
+		if finished {
+			files = append(files, p.file)
 		}
 	}
-	return nil
+	return files, nil
 }
 
 // restoreRange reads a range, proves each frame in it, and writes the frames' plain bytes to their places.

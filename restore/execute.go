@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
+	"time"
 
 	"lifeboat/storage/catalog"
 )
@@ -15,7 +16,8 @@ type ExecOptions struct {
 	Workers  int      // that copy at the same time; below one means four
 	Progress Progress // may be nil
 	Logger   *slog.Logger
-	Owner    *Owner // of everything that is made; nil for this process's own user
+	Clock    func() time.Time // to measure Result.Effort; nil measures nothing
+	Owner    *Owner           // of everything that is made; nil for this process's own user
 
 	// Config is put at ConfigPath, for the restore_command to read. Empty for none.
 	Config []byte
@@ -34,6 +36,7 @@ type Result struct {
 	Files        int64  `json:"files"`
 	Directories  int64  `json:"directories"`
 	BytesWritten int64  `json:"bytes_written"` // of files, holes included
+	Effort       Effort `json:"effort"`        // of copying
 }
 
 const defaultWorkers = 4
@@ -58,7 +61,7 @@ func Execute(ctx context.Context, c *catalog.Cluster, p Plan, o ExecOptions) (Re
 	o.Logger.Info("restored", "backup", p.Backup.Label, "directory", p.Directory, "files", r.meter.now.Files, "bytes", r.meter.now.Bytes)
 	return Result{
 		Directory: p.Directory, Backup: p.Backup.Label, Files: r.meter.now.Files,
-		Directories: int64(len(r.layout.directories)), BytesWritten: r.meter.now.Bytes,
+		Directories: int64(len(r.layout.directories)), BytesWritten: r.meter.now.Bytes, Effort: r.effort,
 	}, nil
 }
 
@@ -70,6 +73,7 @@ type restorer struct {
 	meter   *meter
 	layout  *layout
 	sites   []*site // the data directory first, then the tablespaces of the plan
+	effort  Effort  // of copying
 }
 
 func (r *restorer) run(ctx context.Context) error {
@@ -85,10 +89,14 @@ func (r *restorer) run(ctx context.Context) error {
 	if workers < 1 {
 		workers = defaultWorkers
 	}
-	files := &copier{index: r.index, layout: r.layout, sites: r.sites, meter: r.meter, durable: !r.options.Volatile}
+	files := &copier{
+		index: r.index, layout: r.layout, sites: r.sites, meter: r.meter,
+		effort: effortMeter{clock: r.options.Clock}, durable: !r.options.Volatile,
+	}
 	if err := files.run(ctx, workers); err != nil {
 		return err
 	}
+	r.effort = files.effort.sum
 	r.meter.begin(PhaseSync)
 	return r.finish(ctx)
 }
