@@ -11,9 +11,9 @@ import (
 	"lifeboat/restore"
 )
 
-// longSocket is the length of a directory's path, in bytes, from which on a socket in it could be too long
-// (sun_path in unix(7) has 108).
-const longSocket = 60
+// longSocket is the length of a directory's path, in bytes, above which a socket in it could be too long: sun_path in
+// unix(7) has 108, of which "/.s.PGSQL.5432" and the final NUL take 15.
+const longSocket = 90
 
 // scratch is the private place of one drill: a lock beside a directory, both named by the drill. Whoever holds the lock
 // lives; a free lock marks leavings.
@@ -56,7 +56,12 @@ func (s *scratch) make() error {
 }
 
 // socketDirectory is where the sockets are of drills whose work directory is too deep.
-func socketDirectory(id string) string { return filepath.Join(os.TempDir(), "lifeboat-"+id) }
+func socketDirectory(id string) string {
+	if dir := filepath.Join(os.TempDir(), "lifeboat-"+id); len(dir) <= longSocket {
+		return dir
+	}
+	return filepath.Join("/tmp", "lifeboat-"+id)
+}
 
 // makeWork makes the work directory where there is none.
 func (s *scratch) makeWork(work string) error {

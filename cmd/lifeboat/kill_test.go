@@ -72,6 +72,7 @@ func TestKilledPushesLoseNoSegment(t *testing.T) {
 func TestKilledCommandsLeaveARepositoryThatVerifiesAndNothingElse(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t, pgtest.Newest(t))
+	in.server.Exec(t.Context(), "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n")
 	in.must("backup")
 	in.must("census")
 	in.must("drill", "run")
