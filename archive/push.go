@@ -125,6 +125,9 @@ func (p pushed) check() (*wal.Summary, error) {
 }
 
 func (p pushed) checkSegment() (*wal.Summary, error) {
+	if err := p.checkFirstPage(); err != nil {
+		return nil, err
+	}
 	summary, err := wal.ScanSegment(p.file, p.size, p.name, wal.ScanOptions{})
 	if err != nil {
 		return nil, err
@@ -133,6 +136,20 @@ func (p pushed) checkSegment() (*wal.Summary, error) {
 		SystemIdentifier: summary.SystemIdentifier,
 		WALSegmentSize:   summary.SegmentSize,
 	})
+}
+
+// checkFirstPage tells a foreign segment before anything else is said of it. A page that makes no sense is the scan's
+// affair.
+func (p pushed) checkFirstPage() error {
+	page := make([]byte, wal.LongHeaderSize)
+	if _, err := p.file.ReadAt(page, 0); err != nil {
+		return nil
+	}
+	header, err := wal.ParsePageHeader(page)
+	if err != nil || header.SystemIdentifier == p.identity.SystemIdentifier {
+		return nil
+	}
+	return p.own(catalog.Identity{SystemIdentifier: header.SystemIdentifier, WALSegmentSize: header.SegmentSize})
 }
 
 func (p pushed) own(offered catalog.Identity) error {
