@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,7 +24,7 @@ const (
 var ErrNotListening = errors.New("server does not listen on a socket")
 
 // Connect opens a session over the server's socket, which it finds in postmaster.pid. The parameters are settings of
-// the session, sent at its start.
+// the session, beside those that the options give to every one.
 func (s *Server) Connect(ctx context.Context, database string, parameters map[string]string) (*pgx.Conn, error) {
 	dir, port, err := s.socket()
 	if err != nil {
@@ -36,9 +37,8 @@ func (s *Server) Connect(ctx context.Context, database string, parameters map[st
 	config.Host, config.Port, config.Database, config.User, config.Password = dir, port, database, s.options.User, ""
 	config.Fallbacks = nil
 	config.RuntimeParams = map[string]string{"application_name": "lifeboat", "search_path": "pg_catalog"}
-	for name, value := range parameters {
-		config.RuntimeParams[name] = value
-	}
+	maps.Copy(config.RuntimeParams, s.options.Session)
+	maps.Copy(config.RuntimeParams, parameters)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the restored server: %w", err)

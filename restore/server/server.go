@@ -20,7 +20,10 @@ type Options struct {
 	BinDir    string // where the server program lies
 	DataDir   string // absolute
 	SocketDir string // the only place where it listens; empty leaves sockets and addresses to the directory's configuration
-	User      string // the role that the proof's session uses; empty for none
+	User      string // the role that sessions use, the proof's among them; empty for no proof that needs one
+
+	// Session has settings of every session, sent at its start. They beat those of the role and of the database.
+	Session map[string]string
 
 	// Settings are names and values for the command line, which beat every configuration file.
 	Settings [][2]string
