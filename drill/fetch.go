@@ -10,15 +10,15 @@ import (
 // fetch copies the backup into the scratch directory.
 func (d *drill) fetch(ctx context.Context) error {
 	defer d.clock.time(PhaseFetch)()
-	var copying time.Time
+	var copying, ended time.Time
 	result, err := restore.Execute(ctx, d.Cluster, d.plan, restore.ExecOptions{
-		Owner: d.Owner, Config: d.HookConfig, OnlyOwnSettings: true, Logger: d.Log,
+		Owner: d.Owner, Config: d.HookConfig, OnlyOwnSettings: true, Logger: d.Log, Clock: d.Now,
 		Progress: func(p restore.RestoreProgress) {
 			if p.Phase == restore.PhaseCopy && copying.IsZero() {
 				copying = d.Now()
 			}
-			if p.Phase == restore.PhaseSync && d.clock.copied == 0 {
-				d.clock.copied = d.Now().Sub(copying)
+			if p.Phase == restore.PhaseSync && ended.IsZero() {
+				ended = d.Now()
 			}
 			d.Progress(PhaseFetch, p.Bytes, p.BytesTotal)
 		},
@@ -27,5 +27,6 @@ func (d *drill) fetch(ctx context.Context) error {
 		return err
 	}
 	d.clock.addBytes(PhaseFetch, result.BytesWritten)
+	d.clock.copied = copied{took: ended.Sub(copying), bytes: result.BytesWritten, files: result.Files, effort: result.Effort}
 	return nil
 }

@@ -3,21 +3,72 @@ package drill
 import (
 	"fmt"
 	"time"
+
+	"lifeboat/restore"
 )
 
-// terabyte is 10^12 bytes: the size that the restore target speaks of.
-const terabyte = 1e12
+const (
+	terabyte    = 1e12    // bytes: the size that the restore target speaks of
+	segmentSize = 1 << 30 // bytes of a relation's files (RELSEG_SIZE), of which a large cluster has more
+	smallSample = 1 << 30 // bytes below which caches may make a copy faster than a large one could be
+)
 
-// judgeRestoreTime extrapolates from the measured copy to 1 TB. Only the copying of contents grows with the cluster; plan,
-// start and replay are added once.
+// copied is what the fetch has measured.
+type copied struct {
+	took   time.Duration // copying, from the first byte to the last
+	bytes  int64
+	files  int64
+	effort restore.Effort
+}
+
+// rate is the speed, in bytes a second, at which contents were copied, what each file cost beside left out.
+func (c copied) rate() float64 {
+	return float64(c.bytes) / max(c.took.Seconds()*c.share(), 1e-3)
+}
+
+// share is the part of the time that went into contents.
+func (c copied) share() float64 {
+	all := c.effort.Files + c.effort.Contents
+	if all <= 0 {
+		return 1
+	}
+	return float64(c.effort.Contents) / float64(all)
+}
+
+// perFile is the time that each file took beside its contents.
+func (c copied) perFile() time.Duration {
+	return time.Duration(c.took.Seconds() * (1 - c.share()) / float64(max(1, c.files)) * float64(time.Second))
+}
+
+// extrapolate is how long it would take to copy so many bytes. A larger cluster has as many small files and its relations
+// in more files of 1 GiB, so the contents grow with the bytes, and the files hardly.
+func (c copied) extrapolate(bytes float64) time.Duration {
+	more := max(0, bytes-float64(c.bytes))
+	files := float64(c.files) + more/segmentSize
+	contents := time.Duration(bytes / c.rate() * float64(time.Second))
+	return contents + time.Duration(files*float64(c.perFile()))
+}
+
+// judgeRestoreTime extrapolates from the measured copy to 1 TB. What plan, start and replay took is added once.
 func (d *drill) judgeRestoreTime() {
+	c := d.clock.copied
 	d.result.RTOSeconds = d.clock.atReach.Seconds()
-	bytes := d.clock.bytes[PhaseFetch]
-	rate := float64(bytes) / max(d.clock.copied.Seconds(), 1e-3)
-	fixed := max(0, d.clock.atReach-d.clock.copied)
-	predicted := fixed + time.Duration(terabyte/max(rate, 1)*float64(time.Second))
-	d.result.RestoreBasis = fmt.Sprintf("copied %s in %s, %.0f MB/s; plan, start and replay took %s", size(bytes), spell(d.clock.copied), rate/1e6, spell(fixed))
+	fixed := max(0, d.clock.atReach-c.took)
+	predicted := fixed + c.extrapolate(terabyte)
+	d.result.RestoreBasis = fmt.Sprintf("%s in %s files copied in %s: contents at %s/s and %s for each file beside; all else took %s and is added once",
+		size(c.bytes), count(c.files), spell(c.took), size(int64(c.rate())), spellShort(c.perFile()), spell(fixed))
+	if c.bytes < smallSample {
+		d.result.RestoreBasis += "; so small a sample fits in memory, and the disks may be slower"
+	}
 	m := d.against(TargetTime, d.Targets.RestorePerTerabyte, predicted)
 	d.setTarget(m)
-	d.checks.set(CheckTime, m.Result, "1 TB in %s at the measured rate: %s", spell(predicted), d.result.RestoreBasis)
+	d.checks.set(CheckTime, m.Result, "1 TB would take %s: %s", spell(predicted), d.result.RestoreBasis)
+}
+
+// spellShort writes a length of time that may be far below a millisecond.
+func spellShort(t time.Duration) string {
+	if t < 10*time.Millisecond {
+		return fmt.Sprintf("%.2g ms", float64(t)/float64(time.Millisecond))
+	}
+	return spell(t)
 }

@@ -101,6 +101,9 @@ func (d *drill) judgeRows() {
 		m.Result = Worst(verdict, Warn)
 	}
 	d.setTarget(m)
+	if rows.Why == "" && rows.Comparison == string(census.Exact) {
+		rows.Why = fmt.Sprintf("recovered to the very position in the WAL that census %s belongs to", d.result.Census)
+	}
 	detail := fmt.Sprintf("%s, compared with census %s: %s", tablesOf(len(rows.Tables)), d.result.Census, comparisonWords(rows.Comparison))
 	switch {
 	case len(rows.Tables) == 0:
@@ -123,7 +126,7 @@ func tablesOf(n int) string {
 func comparisonWords(comparison string) string {
 	switch comparison {
 	case string(census.Exact):
-		return "row for row, at the very position in the WAL that it belongs to"
+		return "row for row, at its very position in the WAL"
 	case string(census.Tolerant):
 		return "within the tolerance only"
 	}

@@ -21,7 +21,7 @@ type stopwatch struct {
 	now     func() time.Time
 	spent   map[string]time.Duration
 	bytes   map[string]int64
-	copied  time.Duration // of the fetch: moving file contents, which grows with the cluster
+	copied  copied // in the fetch
 	replays []replay
 	atReach time.Duration // what recovery to the drill's target took; 0 before that
 }

@@ -78,12 +78,11 @@ func databasesAnswer(n int) string {
 }
 
 func (d *drill) connect(running *server.Server) census.Connect {
-	settings := sessionSettings(d.major())
 	return func(ctx context.Context, database string) (*pgx.Conn, error) {
 		if database == "" {
 			database = "postgres"
 		}
-		return running.Connect(ctx, database, settings)
+		return running.Connect(ctx, database, nil)
 	}
 }
 
