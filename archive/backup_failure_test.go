@@ -46,6 +46,22 @@ func TestBackupFailsWhenItsSessionIsLost(t *testing.T) {
 	}
 }
 
+// The session holds the lock until the record is there, also where there is no WAL to wait for.
+func TestBackupFailsWhenItsSessionIsLostAtTheVeryEnd(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := newScene(t, pgtest.Newest(t), pgtest.Options{})
+	options := s.options()
+	options.Progress = at(archive.PhaseWAL, func() {
+		s.archived(ctx)
+		s.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lifeboat backup'")
+	})
+	if record, err := archive.Backup(ctx, options); err == nil {
+		t.Errorf("backup %s succeeded", record.Label)
+	}
+	s.noBackups(ctx)
+}
+
 func TestBackupCancelledAtAnyPhaseLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, pgtest.Newest(t), pgtest.Options{})

@@ -35,6 +35,7 @@ func load(ctx context.Context, t *testing.T, s *scene) (stop func()) {
 // archived waits until all WAL of this moment is in the repository.
 func (s *scene) archived(ctx context.Context) {
 	s.t.Helper()
+	s.Exec(ctx, "SELECT pg_create_restore_point('archived')") // so that there is something to switch from
 	name := s.Value(ctx, "SELECT pg_walfile_name(pg_switch_wal())")
 	deadline := time.Now().Add(time.Minute)
 	for s.Value(ctx, "SELECT count(*) FROM pg_stat_archiver WHERE last_archived_wal >= $1", name) == "0" {
@@ -222,7 +223,8 @@ func flipByte(t *testing.T, path string, at int64) {
 	}
 }
 
-// Without backup_label, a restored directory must not start as after a crash, from whatever checkpoint pg_control names.
+// Without backup_label, a restored directory must not start as after a crash, from whatever checkpoint pg_control names,
+// not even with all the WAL in place.
 func TestBackupWithoutItsLabelDoesNotStart(t *testing.T) {
 	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
@@ -234,6 +236,14 @@ func TestBackupWithoutItsLabelDoesNotStart(t *testing.T) {
 		if err := os.Remove(filepath.Join(dir, "backup_label")); err != nil {
 			t.Fatal(err)
 		}
+		s.Kill()
+		if err := os.RemoveAll(filepath.Join(dir, "pg_wal")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(filepath.Join(dir, "pg_wal"), os.DirFS(filepath.Join(s.DataDir, "pg_wal"))); err != nil {
+			t.Fatal(err)
+		}
+		giveAway(t, dir)
 		if _, err := pgtest.StartDir(t, install, dir, pgtest.Options{}); err == nil {
 			t.Error("it started")
 		}
@@ -361,12 +371,14 @@ func TestBackupRefusesAnotherDataDirectory(t *testing.T) {
 	s := newScene(t, pgtest.Debian(t), pgtest.Options{})
 	twin := pgtest.Start(t, pgtest.Debian(t), pgtest.Options{})                   // of the same system identifier
 	other := pgtest.Start(t, pgtest.Debian(t), pgtest.Options{OwnIdentity: true}) // and one of another
-	for _, dir := range []string{twin.DataDir, other.DataDir} {
+	for dir, why := range map[string]string{
+		twin.DataDir: "the backup's checkpoint", other.DataDir: "its system identifier",
+	} {
 		options := s.options()
 		options.DataDirectory = dir
 		_, err := archive.Backup(ctx, options)
-		if h := hint(t, err); !strings.Contains(h, s.DataDir) {
-			t.Errorf("hint is %q", h)
+		if h := hint(t, err); !strings.Contains(h, s.DataDir) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%v, hint %q", err, h)
 		}
 	}
 	options := s.options()

@@ -97,10 +97,15 @@ func (b *baseBackup) checkLive(ctx context.Context, start wal.LSN) error {
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", b.DataDirectory, err)
 	}
-	if c.State != control.InProduction || c.Redo < start {
+	if !live(c, start) {
 		return b.wrongDirectory(fmt.Sprintf("the backup's checkpoint at %s is not in its pg_control", start))
 	}
 	return nil
+}
+
+// live tells the pg_control of a running primary after the checkpoint at start from that of a copy or a standby.
+func live(c control.Control, start wal.LSN) bool {
+	return c.State == control.InProduction && c.Redo >= start
 }
 
 func (b *baseBackup) wrongDirectory(why string) error {
