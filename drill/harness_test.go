@@ -132,7 +132,7 @@ func drillOptions(repository *catalog.Repository, cluster *catalog.Cluster, root
 		Repository: repository, Cluster: cluster, Name: "nightly", Target: restore.Target{Kind: restore.KindLatest},
 		FetchCommand: fmt.Sprintf("%s %s %s %%f %%p", program, runFetch, root), HookConfig: []byte("repository: here\n"),
 		Targets: drill.Targets{
-			RowsPercent: 1, RestorePerTerabyte: 24 * time.Hour, RPO: time.Hour, WarnAtPercent: 70, MaxBackupAge: 24 * time.Hour,
+			RowsPercent: 1, RestorePerTerabyte: 10000 * time.Hour, RPO: time.Hour, WarnAtPercent: 70, MaxBackupAge: 24 * time.Hour,
 		},
 		Log: slog.New(slog.DiscardHandler), Now: time.Now, ToolVersion: "test",
 	}
@@ -395,4 +395,9 @@ func tell(t testing.TB, r *drill.Result) {
 	t.Helper()
 	text, err := json.MarshalIndent(r, "", " ")
 	t.Logf("%s %v", text, err)
+}
+
+// segmentName is the name of the segment that a backup starts in.
+func segmentName(r catalog.Record) string {
+	return wal.SegmentName(r.Timeline, wal.SegmentOf(r.StartLSN, r.WALSegmentSize), r.WALSegmentSize)
 }
