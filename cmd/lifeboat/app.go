@@ -50,6 +50,7 @@ func (a *app) root() *cobra.Command {
 		Use:               "lifeboat",
 		Short:             "PostgreSQL backups that are proven",
 		Long:              "Lifeboat archives WAL, takes base backups, restores to any moment, and proves all of it in drills.",
+		Version:           version(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.settle() },

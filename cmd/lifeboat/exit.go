@@ -8,6 +8,7 @@ import (
 
 	"lifeboat/cmd/internal/config"
 	"lifeboat/restore"
+	"lifeboat/storage/catalog"
 )
 
 // The exit codes that scripts rely on; archive-get has its own (see archive_get.go).
@@ -41,6 +42,7 @@ func codeOf(err error) int {
 		usage       *usageError
 		settings    *config.Error
 		unreachable *restore.UnreachableError
+		damaged     *catalog.DamagedError
 	)
 	switch {
 	case err == nil:
@@ -51,6 +53,8 @@ func codeOf(err error) int {
 		return exitUsage
 	case errors.As(err, &unreachable):
 		return exitUnreachable
+	case errors.As(err, &damaged):
+		return exitFail
 	}
 	return exitError
 }

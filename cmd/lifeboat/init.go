@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -118,6 +119,9 @@ func (a *app) createRepository(ctx context.Context, settings *config.Config) (*c
 		return nil, err
 	}
 	_, missing := os.Stat(directory)
+	if err := a.refuseStrangers(ctx, settings, directory); err != nil {
+		return nil, err
+	}
 	if _, err := file.Create(directory, file.Options{Now: a.now, Log: a.log}); err != nil {
 		return nil, err
 	}
@@ -131,6 +135,32 @@ func (a *app) createRepository(ctx context.Context, settings *config.Config) (*c
 		return nil, err
 	}
 	return catalog.Create(ctx, bucket, a.now())
+}
+
+// refuseStrangers keeps a repository out of a directory that is in use for something else.
+func (a *app) refuseStrangers(ctx context.Context, settings *config.Config, directory string) error {
+	entries, err := os.ReadDir(directory)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look into the repository's directory: %w", err)
+	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == ".tmp" || e.Name() == "lost+found" })
+	if len(entries) == 0 {
+		return nil
+	}
+	bucket, err := a.bucket(settings)
+	if err != nil {
+		return err
+	}
+	if _, err := catalog.Open(ctx, bucket); !errors.Is(err, catalog.ErrNoRepository) {
+		return err
+	}
+	return &archive.OperatorError{
+		Message: fmt.Sprintf("%s holds %s and is no repository", directory, entries[0].Name()),
+		Hint:    "name an empty or a new directory in repository.url",
+	}
 }
 
 func giveToServer(directory string, settings *config.Config) error {

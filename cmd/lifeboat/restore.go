@@ -26,6 +26,7 @@ type restoreFlags struct {
 // restored is what restore writes in JSON.
 type restored struct {
 	Plan    restore.Plan    `json:"plan"`
+	Takes   *prediction     `json:"predicted,omitempty"`
 	Result  *restore.Result `json:"result,omitempty"`
 	Reached *server.Proof   `json:"reached,omitempty"`
 	PID     int             `json:"pid,omitempty"`
@@ -63,7 +64,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	if err != nil {
 		return usageOf(err)
 	}
-	done := restored{Plan: plan}
+	done := restored{Plan: plan, Takes: a.predict(ctx, s, plan)}
 	if !f.dryRun {
 		if err := a.execute(ctx, s, f, &done); err != nil {
 			return usageOf(err)
@@ -151,7 +152,7 @@ func (a *app) execute(ctx context.Context, s *scene, f restoreFlags, done *resto
 }
 
 func (a *app) tellRestored(done restored, dryRun bool) {
-	a.out.Printf("%s", done.Plan)
+	a.out.Printf("%stakes      %s\n", done.Plan, done.Takes)
 	if dryRun {
 		a.out.Printf("\nnothing was written (--dry-run)\n")
 		return

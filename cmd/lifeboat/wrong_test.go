@@ -81,6 +81,28 @@ func TestInitIsHarmlessWhenRepeatedAndSaysWhenItsServerIsAway(t *testing.T) {
 	away.ends(exitError, "init").says(t, "repository is ready", "run 'lifeboat init' again")
 }
 
+func TestADirectoryOfSomethingElseIsNoPlaceForARepository(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t, pgtest.Newest(t))
+	in.repository = in.server.DataDir
+	in.configure(in.server.DSN("postgres"), in.server.DataDir)
+	in.ends(exitError, "init").says(t, "is no repository", "hint: name an empty or a new directory")
+	in.ends(exitError, "list").says(t, "no repository here", "hint:")
+	if _, err := os.Stat(filepath.Join(in.server.DataDir, "lifeboat.json")); err == nil {
+		t.Error("a repository was made in the data directory")
+	}
+}
+
+func TestADamagedRepositoryIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t, pgtest.Newest(t))
+	in.must("backup")
+	flip(t, filepath.Join(in.repository, "lifeboat.json"), 0.5)
+	for _, command := range [][]string{{"backup"}, {"list"}, {"verify"}, {"restore", "--target-dir", in.path("r")}, {"drill", "run"}} {
+		in.ends(exitFail, command...).says(t, "damaged", "lifeboat verify")
+	}
+}
+
 func TestAFirstInitWritesAPrivateConfigurationThatWorks(t *testing.T) {
 	t.Parallel()
 	in := bareInstallation(t, pgtest.Debian(t))
