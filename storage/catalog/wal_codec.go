@@ -14,13 +14,17 @@ type codecs struct {
 	encoders, decoders sync.Pool
 }
 
-// encoder is one that works in the calling goroutine. It must be Reset before use and put back after it.
+// walWindow is how far back the encoder looks for repetitions, in bytes: more finds hardly any, and costs memory.
+const walWindow = 1 << 20
+
+// encoder is one that looks for repetitions and writes them down in two goroutines. It must be Reset before use and put
+// back after it.
 func (c *codecs) encoder() (*zstd.Encoder, error) {
 	if e, ok := c.encoders.Get().(*zstd.Encoder); ok {
 		return e, nil
 	}
-	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(true))
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2),
+		zstd.WithEncoderCRC(true), zstd.WithWindowSize(walWindow))
 }
 
 // putEncoder takes an encoder back, without what it last wrote to.

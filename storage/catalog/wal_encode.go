@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -27,13 +28,15 @@ type walBody struct {
 	enc    *zstd.Encoder
 	chunk  []byte
 
-	src    io.ReadCloser
-	plain  hash.Hash    // of what was read of the file
+	src   io.ReadCloser
+	plain *sideHash // of what was read of the file
+	read  int64     // bytes of the file
+	pos   int64     // bytes of the object that were read
+	done  bool
+
+	mu     sync.Mutex   // guards what the encoder's goroutine works on
 	stored hash.Hash    // of what was made of the object
 	out    bytes.Buffer // made and not yet read
-	read   int64        // bytes of the file
-	pos    int64        // bytes of the object that were read
-	done   bool
 }
 
 func newWALBody(f WALFile, h WALHeader, enc *zstd.Encoder) (*walBody, error) {
@@ -54,10 +57,10 @@ func (b *walBody) rewind() error {
 	if err != nil {
 		return fmt.Errorf("open %s: %w", b.header.Name, err)
 	}
-	b.src, b.plain, b.stored = src, sha256.New(), sha256.New()
+	b.enc.ResetContentSize(walSink{b}, b.header.Size) // first, as it waits for the encoder's goroutine
+	b.src, b.plain, b.stored = src, newSideHash(), sha256.New()
 	b.read, b.pos, b.done = 0, 0, false
 	b.out.Reset()
-	b.enc.ResetContentSize(walSink{b}, b.header.Size)
 	_, err = walSink{b}.Write(b.frame)
 	return err
 }
@@ -66,26 +69,37 @@ func (b *walBody) rewind() error {
 type walSink struct{ *walBody }
 
 func (s walSink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.stored.Write(p)
 	return s.out.Write(p)
 }
 
 // Read makes as much of the object as it needs to.
 func (b *walBody) Read(p []byte) (int, error) {
-	for b.out.Len() == 0 && !b.done {
+	for b.waiting() == 0 && !b.done {
 		if err := b.step(); err != nil {
 			return 0, err
 		}
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	n, err := b.out.Read(p)
 	b.pos += int64(n)
 	return n, err
 }
 
+// waiting is how many bytes are made and not yet read.
+func (b *walBody) waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.out.Len()
+}
+
 // step compresses one chunk of the file, or ends the object.
 func (b *walBody) step() error {
 	n, err := io.ReadFull(b.src, b.chunk)
-	b.plain.Write(b.chunk[:n])
+	_, _ = b.plain.Write(b.chunk[:n])
 	b.read += int64(n)
 	if b.read > b.header.Size {
 		return fmt.Errorf("%s grew beyond %d bytes: %w", b.header.Name, b.header.Size, errChanged)
@@ -101,7 +115,7 @@ func (b *walBody) step() error {
 
 // finish ends the zstd frame and adds the trailer, once the file has proven to be the one that was announced.
 func (b *walBody) finish() error {
-	if hex.EncodeToString(b.plain.Sum(nil)) != b.header.SHA256 {
+	if hex.EncodeToString(b.plain.sha256()) != b.header.SHA256 {
 		return fmt.Errorf("%s has other bytes than before: %w", b.header.Name, errChanged)
 	}
 	if err := b.enc.Close(); err != nil {

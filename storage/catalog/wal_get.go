@@ -51,7 +51,7 @@ func (c *Cluster) WALHeader(ctx context.Context, name wal.FileName) (WALHeader, 
 
 func (c *Cluster) decodeWAL(key string, name wal.FileName, r io.Reader, dst io.Writer) (WALHeader, error) {
 	src := newTrailed(r, walChunk)
-	out := &plainWriter{dst: dst, sum: sha256.New()}
+	out := &plainWriter{dst: dst, sum: newSideHash()}
 	h, err := c.unpackWAL(key, name, src, out)
 	return h, blame(key, src, out.err, err)
 }
@@ -84,7 +84,7 @@ func (c *Cluster) unpackWAL(key string, name wal.FileName, src *trailed, out *pl
 	if err := c.decompress(out, src); err != nil {
 		return h, err
 	}
-	if out.left != 0 || hex.EncodeToString(out.sum.Sum(nil)) != h.SHA256 {
+	if out.left != 0 || hex.EncodeToString(out.sum.sha256()) != h.SHA256 {
 		return h, damaged(key, "the plain file is not the one that its header describes")
 	}
 	if !src.trailerHolds() {
@@ -113,7 +113,7 @@ func (c *Cluster) decompress(dst io.Writer, src io.Reader) error {
 // plainWriter passes on no more than left bytes of a file and hashes them.
 type plainWriter struct {
 	dst  io.Writer
-	sum  hash.Hash
+	sum  *sideHash
 	left int64
 	err  error // of dst
 }
@@ -122,9 +122,9 @@ func (w *plainWriter) Write(p []byte) (int, error) {
 	if int64(len(p)) > w.left {
 		return 0, errors.New("the plain file is longer than its header says")
 	}
+	_, _ = w.sum.Write(p)
 	n, err := w.dst.Write(p)
 	w.left -= int64(n)
-	w.sum.Write(p[:n])
 	w.err = err
 	return n, err
 }

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -98,15 +97,15 @@ func hashFile(f WALFile) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.New()
-	n, err := io.Copy(sum, src)
+	sum := newSideHash()
+	n, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{src}, make([]byte, walChunk))
 	if err := errors.Join(err, src.Close()); err != nil {
 		return "", err
 	}
 	if n != f.Size {
 		return "", fmt.Errorf("%d bytes where %d were announced: %w", n, f.Size, errChanged)
 	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	return hex.EncodeToString(sum.sha256()), nil
 }
 
 // storeWAL reads the file for the second time and stores it, in one request.
