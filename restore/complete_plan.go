@@ -18,6 +18,10 @@ func (p *planner) plan(chosen choice) (Plan, error) {
 	}
 	segments := chosen.trail.upTo(chosen.last)
 	p.noteDamage(chosen)
+	settings := recoverySettings(chosen.target, p.timeline, p.options)
+	if p.walBeyond(chosen.trail.run) != "" && record.PostgresVersion >= prefetchSince {
+		settings = append(settings, Setting{"recovery_prefetch", "off"})
+	}
 	plan := Plan{
 		Cluster: p.cluster.Name(), SystemIdentifier: p.cluster.Identity().SystemIdentifier,
 		Directory: filepath.Clean(p.options.Directory), Timeline: p.timeline, TimelinePath: p.path(record.Timeline),
@@ -28,11 +32,15 @@ func (p *planner) plan(chosen choice) (Plan, error) {
 		},
 		Target: chosen.target, WAL: p.plannedWAL(segments),
 		BytesToRead: record.StoredBytes, BytesToWrite: record.ClusterBytes,
-		Tablespaces: spaces, Settings: recoverySettings(chosen.target, p.timeline, p.options), Notes: p.notes,
+		Tablespaces: spaces, Settings: settings, Notes: p.notes,
 		CreatesTablespaces: tablespaces(segments), record: record, orphanHistory: p.orphanHistory(),
 	}
 	return plan, nil
 }
+
+// prefetchSince is the first version, as server_version_num, that reads ahead of recovery: also past the target, where a
+// gap would end it (https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-RECOVERY-PREFETCH).
+const prefetchSince = 150000
 
 // orphanHistory says that recovery along the timeline would be refused for want of its history file, though all of it
 // that is needed lies on the timeline itself.

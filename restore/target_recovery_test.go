@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -263,6 +264,39 @@ func TestTimelines(t *testing.T) {
 					t.Errorf("the ledger has %s, want %s; plan:\n%s", got, c.want, plan)
 				}
 			})
+		}
+	})
+}
+
+// TestEndBeforeAGap recovers to the last record before a missing segment, which recovery must not even ask for.
+func TestEndBeforeAGap(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
+		ctx := t.Context()
+		s := newScene(t, install, pgtest.Options{WALSegmentMB: 1, Settings: map[string]string{ledgerSettings: "on"}})
+		s.Exec(ctx, "CREATE TABLE ledger (id int PRIMARY KEY, xid text)")
+		s.backup(ctx)
+		keepMany(ctx, t, s.Cluster, 1, 5)
+		s.archiveAll(ctx, s.Cluster)
+		keepMany(ctx, t, s.Cluster, 6, 6)
+		lost := s.Value(ctx, "SELECT pg_walfile_name(pg_current_wal_lsn())")
+		s.archiveAll(ctx, s.Cluster)
+		keepMany(ctx, t, s.Cluster, 7, 7)
+		s.archiveAll(ctx, s.Cluster)
+		objects, err := filepath.Glob(filepath.Join(s.root, "clusters", "*", "*", "wal", "*", "*", lost))
+		if err != nil || len(objects) != 1 {
+			t.Fatalf("segment %s: %v, %v", lost, objects, err)
+		}
+		if err := os.Remove(objects[0]); err != nil {
+			t.Fatal(err)
+		}
+		for _, action := range []string{restore.ActionPause, restore.ActionPromote} {
+			o := s.planOptions(t)
+			o.Action = action
+			running, _ := s.recover(t, s.restore(t, restore.Target{Kind: restore.KindLatest}, o))
+			if got := value(t, running, state); got != whole(5) {
+				t.Errorf("%s: the ledger has %s, want %s", action, got, whole(5))
+			}
 		}
 	})
 }
