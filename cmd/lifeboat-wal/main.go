@@ -72,8 +72,8 @@ func run(args []string, stderr io.Writer) int {
 			}
 		}
 	}
-	fmt.Fprintln(stderr, "usage: lifeboat-wal push [--config FILE] [--cluster NAME] PATH\n"+
-		"       lifeboat-wal fetch [--config FILE] [--cluster NAME] NAME DEST")
+	say(stderr, "usage: lifeboat-wal push [--config FILE] [--cluster NAME] PATH\n"+
+		"       lifeboat-wal fetch [--config FILE] [--cluster NAME] NAME DEST\n")
 	return exitUnknown
 }
 
@@ -86,12 +86,12 @@ func (h hook) run(args []string, stderr io.Writer) int {
 		return h.failure
 	}
 	if flags.NArg() != h.count {
-		fmt.Fprintf(stderr, "lifeboat-wal %s: expects %s\n", h.name, h.operands)
+		say(stderr, "lifeboat-wal %s: expects %s\n", h.name, h.operands)
 		return h.failure
 	}
 	worker, err := findWorker()
 	if err != nil {
-		fmt.Fprintf(stderr, "lifeboat-wal %s: %v\n", h.name, err)
+		say(stderr, "lifeboat-wal %s: %v\n", h.name, err)
 		return h.failure
 	}
 	command := []string{h.command}
@@ -102,6 +102,11 @@ func (h hook) run(args []string, stderr io.Writer) int {
 		command = append(command, "--cluster", *cluster)
 	}
 	return h.work(worker, append(append(command, "--"), flags.Args()...), stderr)
+}
+
+// say writes to the server's log, as far as that can be written to.
+func say(stderr io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(stderr, format, args...)
 }
 
 // findWorker looks for lifeboat beside this binary first, so that a pair that was installed together stays together.
@@ -128,11 +133,14 @@ func (h hook) work(worker string, args []string, stderr io.Writer) int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
 	if err := cmd.Start(); err != nil {
-		fmt.Fprintf(stderr, "lifeboat-wal %s: %v\n", h.name, err)
+		say(stderr, "lifeboat-wal %s: %v\n", h.name, err)
 		return h.failure
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // ProcessState tells
+	}()
 	select {
 	case <-ended:
 	case <-stop:
@@ -141,7 +149,7 @@ func (h hook) work(worker string, args []string, stderr io.Writer) int {
 		return h.failure
 	}
 	if !cmd.ProcessState.Exited() {
-		fmt.Fprintf(stderr, "lifeboat-wal %s: lifeboat was stopped by a signal: %v\n", h.name, cmd.ProcessState)
+		say(stderr, "lifeboat-wal %s: lifeboat was stopped by a signal: %v\n", h.name, cmd.ProcessState)
 		return h.failure
 	}
 	return h.translate(cmd.ProcessState.ExitCode())

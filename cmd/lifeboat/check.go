@@ -72,10 +72,10 @@ func (a *app) check(ctx context.Context) error {
 func checkCode(findings []finding) error {
 	code := exitDone
 	for _, f := range findings {
-		switch {
-		case f.Result == "fail":
+		switch f.Result {
+		case "fail":
 			return &codeError{code: exitError}
-		case f.Result == "unproven":
+		case "unproven":
 			code = exitUnproven
 		}
 	}

@@ -184,7 +184,7 @@ func (a *app) tellDrills(results []*drill.Result) {
 	}
 	rows := make([][]string, 0, len(results))
 	for _, r := range results {
-		rows = append(rows, []string{r.ID, r.Drill, string(r.Verdict), stamp(r.Started), string(r.Rows.Comparison),
+		rows = append(rows, []string{r.ID, r.Drill, string(r.Verdict), stamp(r.Started), r.Rows.Comparison,
 			term.Duration(time.Duration(r.RTOSeconds * float64(time.Second)))})
 	}
 	a.out.Table([]term.Column{{Title: "id"}, {Title: "drill"}, {Title: "verdict"}, {Title: "started"}, {Title: "rows"}, {Title: "restored in", Right: true}}, rows)
