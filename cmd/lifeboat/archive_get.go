@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,7 +35,7 @@ func (a *app) runFetch(ctx context.Context, args []string) (code int) {
 	code = fetchUnknown
 	defer func() {
 		if crash := recover(); crash != nil {
-			fmt.Fprintf(a.stderr, "lifeboat: archive-get crashed: %v\n", crash)
+			a.errors.Printf("lifeboat: archive-get crashed: %v\n", crash)
 		}
 	}()
 	outcome := restore.Unknown

@@ -36,9 +36,9 @@ func New(w io.Writer) *Printer {
 // Terminal says whether a person watches.
 func (p *Printer) Terminal() bool { return p.tty }
 
-// Printf writes formatted text as it is.
+// Printf writes formatted text as it is. A reader that has gone away is no reason to stop the work.
 func (p *Printer) Printf(format string, args ...any) {
-	fmt.Fprintf(p.w, format, args...)
+	_, _ = fmt.Fprintf(p.w, format, args...)
 }
 
 // Colour is how a word is set on a terminal.
@@ -80,8 +80,7 @@ type Column struct {
 	Right bool // numbers are set flush right
 }
 
-// Table writes rows under their titles, each column as wide as its widest cell. A cell may be painted after it was
-// measured: see [Table] rows made with Verdict words, which are painted here.
+// Table writes rows under their titles, each column as wide as its widest cell. Cells that are verdicts are painted.
 func (p *Printer) Table(columns []Column, rows [][]string) {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
