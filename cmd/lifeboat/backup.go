@@ -49,10 +49,14 @@ func (a *app) backup(ctx context.Context, kind string) error {
 		return fmt.Errorf("no backup was made: %w", err)
 	}
 	if a.json() {
-		return a.writeJSON(summarise(record))
+		err = a.writeJSON(summarise(record))
+	} else {
+		a.tellBackup(record, a.now().Sub(started))
 	}
-	a.tellBackup(record, a.now().Sub(started))
-	return nil
+	if err == nil && len(record.DamagedPages) > 0 {
+		return &codeError{code: exitFail} // the backup stands, and the server's corruption must not go unnoticed
+	}
+	return err
 }
 
 // known makes a cluster that the repository has not met known to it, and refuses a server that is another cluster.
