@@ -169,7 +169,7 @@ func (b *baseBackup) start(ctx context.Context) (*scanner, error) {
 	if b.names, err = b.session.tablespaceNames(ctx); err != nil {
 		return nil, err
 	}
-	b.tablespaces, err = findTablespaces(b.DataDirectory)
+	b.tablespaces, err = findTablespaces(ctx, b.DataDirectory)
 	return &scanner{
 		root:        b.DataDirectory,
 		version:     tablespaceVersion(b.session.major(), b.control.CatalogVersion),

@@ -2,6 +2,8 @@ package archive
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -43,7 +45,7 @@ func symlink(t *testing.T, target, path string) {
 
 func newScanner(t *testing.T, root string) *scanner {
 	t.Helper()
-	tablespaces, err := findTablespaces(root)
+	tablespaces, err := findTablespaces(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +95,6 @@ func TestScanFollowsTablespacesOnly(t *testing.T) {
 	outside := tree(t, "PG_17_1/1/11", "PG_16_1/1/12", "lost+found/")
 	symlink(t, outside, filepath.Join(root, "pg_tblspc/100"))
 	symlink(t, filepath.Join(root, "inside"), filepath.Join(root, "pg_tblspc/200"))
-	symlink(t, filepath.Join(root, "gone"), filepath.Join(root, "pg_tblspc/300"))
 	s := newScanner(t, root)
 	symlink(t, outside, filepath.Join(root, "pg_tblspc/400")) // made after the start
 	got := visited(t, s, nothing)
@@ -104,6 +105,52 @@ func TestScanFollowsTablespacesOnly(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("visited %v, want %v", got, want)
+	}
+}
+
+// A tablespace that is not mounted must not be taken for one that was dropped.
+func TestMissingTablespaceIsAnError(t *testing.T) {
+	t.Parallel()
+	for missing, target := range map[string]string{
+		"directory": filepath.Join(t.TempDir(), "gone"), "version's directory": t.TempDir(),
+	} {
+		root := tree(t, "pg_tblspc/")
+		symlink(t, target, filepath.Join(root, "pg_tblspc/300"))
+		tablespaces, err := findTablespaces(t.Context(), root)
+		if err == nil {
+			s := &scanner{root: root, version: "PG_17_1", tablespaces: tablespaces}
+			err = s.walk(t.Context(), func(item) error { return nil })
+		}
+		var operator *OperatorError
+		if !errors.As(err, &operator) {
+			t.Errorf("%s is missing: %v", missing, err)
+		}
+	}
+}
+
+func TestDroppedTablespaceIsLeftOut(t *testing.T) {
+	t.Parallel()
+	root, outside := tree(t, "pg_tblspc/"), tree(t, "PG_17_1/1/11")
+	link := filepath.Join(root, "pg_tblspc/300")
+	symlink(t, outside, link)
+	s := newScanner(t, root)
+	got := visited(t, s, func(it item) {
+		if it.Path == "pg_tblspc/300" {
+			removeAll(t, filepath.Join(outside, "PG_17_1"))
+			removeAll(t, link)
+		}
+	})
+	if want := []string{"pg_tblspc/", "pg_tblspc/300/"}; !slices.Equal(got, want) {
+		t.Errorf("visited %v, want %v", got, want)
+	}
+}
+
+func TestRefusedPermissionHasAHint(t *testing.T) {
+	t.Parallel()
+	err := unreadable(&fs.PathError{Op: "open", Path: "base", Err: fs.ErrPermission})
+	var operator *OperatorError
+	if !errors.As(err, &operator) || operator.Hint == "" || !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("error is %v", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // tablespace is a link in pg_tblspc to a directory outside of the data directory.
@@ -33,7 +34,7 @@ func (s *scanner) tablespaceAt(place string) (tablespace, bool) {
 
 // findTablespaces reads the links in pg_tblspc. A directory there (allow_in_place_tablespaces) is a part of the data
 // directory like any other.
-func findTablespaces(dataDirectory string) ([]tablespace, error) {
+func findTablespaces(ctx context.Context, dataDirectory string) ([]tablespace, error) {
 	dir := filepath.Join(dataDirectory, "pg_tblspc")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -44,26 +45,54 @@ func findTablespaces(dataDirectory string) ([]tablespace, error) {
 		if entry.Type() != fs.ModeSymlink || strings.Trim(entry.Name(), "0123456789") != "" {
 			continue
 		}
-		found, err := readTablespace(dir, entry.Name())
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // dropped meanwhile
-		}
-		if err != nil {
+		link := filepath.Join(dir, entry.Name())
+		found, err := readTablespace(link)
+		switch {
+		case err == nil:
+			list = append(list, found)
+		case !errors.Is(err, fs.ErrNotExist):
 			return nil, unreadable(err)
+		default:
+			if err := dropped(ctx, link, found.location); err != nil {
+				return nil, err
+			}
 		}
-		list = append(list, found)
 	}
 	return list, nil
 }
 
-func readTablespace(dir, oid string) (tablespace, error) {
-	link := filepath.Join(dir, oid)
+func readTablespace(link string) (tablespace, error) {
 	location, err := os.Readlink(link)
 	if err != nil {
 		return tablespace{}, err
 	}
 	info, err := os.Stat(link)
-	return tablespace{oid: oid, link: link, location: location, info: info}, err
+	return tablespace{oid: filepath.Base(link), link: link, location: location, info: info}, err
+}
+
+// How often and when it is looked again whether a tablespace without its directory is being dropped.
+const (
+	dropLooks = 10
+	dropPause = 100 * time.Millisecond
+)
+
+// dropped is nil where a tablespace whose directory is missing was dropped: then its link goes as well
+// (tablespace.c: destroy_tablespace_directories). Otherwise the directory is lost, or its file system not mounted.
+func dropped(ctx context.Context, link, directory string) error {
+	for range dropLooks {
+		if _, err := os.Lstat(link); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(dropPause):
+		}
+	}
+	return &OperatorError{
+		Message: fmt.Sprintf("tablespace %s: its directory %s is missing", filepath.Base(link), directory),
+		Hint:    "is its file system mounted? A tablespace that is not needed any more is removed with DROP TABLESPACE",
+	}
 }
 
 // isTablespace says whether a directory inside the data directory is the location of a tablespace, which is taken by
@@ -86,7 +115,7 @@ func (s *scanner) tablespace(ctx context.Context, t tablespace, place string, vi
 	version, place := filepath.Join(t.link, s.version), path.Join(place, s.version)
 	info, err := os.Stat(version)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return dropped(ctx, t.link, filepath.Join(t.location, s.version))
 	}
 	if err != nil {
 		return unreadable(err)
