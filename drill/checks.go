@@ -79,7 +79,7 @@ func (l *checklist) list() []Check {
 	list := slices.Clone(l.checks)
 	for i, c := range list {
 		if c.Result == NotRun && c.Detail == "" && l.endedAt != "" {
-			list[i].Detail = fmt.Sprintf("not reached: the drill could not go on after %q", l.endedAt)
+			list[i].Detail = fmt.Sprintf("the drill could not go on after %q", l.endedAt)
 		}
 	}
 	return list

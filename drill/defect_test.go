@@ -52,11 +52,6 @@ func TestDefectsAreFound(t *testing.T) {
 			if found := leavings(o.WorkDirectory); len(found) > 0 && !strings.HasSuffix(found[0], "/evidence") {
 				t.Errorf("left behind: %v", found)
 			}
-			for _, c := range r.Checks {
-				if c.Result != drill.Pass {
-					t.Logf("TMP %s: %s: %s", c.Name, c.Result, c.Detail)
-				}
-			}
 			if t.Failed() {
 				tell(t, r)
 			}

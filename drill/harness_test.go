@@ -255,14 +255,19 @@ func (s *store) putCensus(c *census.Census) {
 // archiveAll has all WAL of the server archived.
 func (s *scene) archiveAll() {
 	s.t.Helper()
-	ctx := s.t.Context()
-	name, err := wal.ParseFileName(s.server.Value(ctx, "SELECT pg_walfile_name(pg_switch_wal())"))
+	s.awaitSegment(s.server.Value(s.t.Context(), "SELECT pg_walfile_name(pg_switch_wal())"))
+}
+
+// awaitSegment waits until a segment is archived.
+func (s *scene) awaitSegment(segment string) {
+	s.t.Helper()
+	name, err := wal.ParseFileName(segment)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	deadline := time.Now().Add(time.Minute)
 	for {
-		if _, err := s.cluster.WALHeader(ctx, name); err == nil {
+		if _, err := s.cluster.WALHeader(s.t.Context(), name); err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -288,7 +293,15 @@ func (s *store) drill(t testing.TB, o drill.Options) *drill.Result {
 	}
 	s.wantKept(t, r)
 	wantNoLeavings(t, o.WorkDirectory)
+	if sockets := filepath.Join(os.TempDir(), "lifeboat-"+r.ID); exists(sockets) {
+		t.Errorf("left behind: %s", sockets)
+	}
 	return r
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // wantKept wants the result, and a report, in the repository.

@@ -101,26 +101,33 @@ func (d *drill) judgeRows() {
 		m.Result = Worst(verdict, Warn)
 	}
 	d.setTarget(m)
-	if rows.Why == "" && rows.Comparison == string(census.Exact) {
-		rows.Why = fmt.Sprintf("recovered to the very position in the WAL that census %s belongs to", d.result.Census)
+	detail := fmt.Sprintf("%s compared with census %s, %s", plural(len(rows.Tables), "table"), d.result.Census, comparisonWords(rows.Comparison))
+	if missing > 0 {
+		detail += fmt.Sprintf("; the drill did not come to %s", plural(missing, "database"))
 	}
-	detail := fmt.Sprintf("%s, compared with census %s: %s", tablesOf(len(rows.Tables)), d.result.Census, comparisonWords(rows.Comparison))
 	switch {
+	case len(wrong) > 0:
+		detail = fmt.Sprintf("%s (%s)", firstFew(wrong), detail)
+	case verdict != Pass && rows.Why != "":
+		detail = fmt.Sprintf("%s (%s)", rows.Why, detail)
 	case len(rows.Tables) == 0:
 		verdict, detail = Unproven, "the census has no table to compare: there is nothing that could be wrong, or right"
-	case len(wrong) > 0:
-		detail = firstFew(wrong) + "; " + detail
-	case missing > 0:
-		detail += fmt.Sprintf("; %d databases are not compared yet", missing)
 	}
 	d.checks.set(CheckRows, verdict, "%s", detail)
 }
 
-func tablesOf(n int) string {
-	if n == 1 {
-		return "1 table"
+// explainRows says what an exact comparison rests on, where nothing else is to be said.
+func (d *drill) explainRows() {
+	if rows := &d.result.Rows; rows.Why == "" && rows.Comparison == string(census.Exact) {
+		rows.Why = fmt.Sprintf("recovered to the very position in the WAL that census %s belongs to", d.result.Census)
 	}
-	return fmt.Sprintf("%d tables", n)
+}
+
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func comparisonWords(comparison string) string {
@@ -139,7 +146,7 @@ func firstFew(list []string) string {
 	if len(list) <= shown {
 		return strings.Join(list, "; ")
 	}
-	return fmt.Sprintf("%s; and %d more tables", strings.Join(list[:shown], "; "), len(list)-shown)
+	return fmt.Sprintf("%s; and %d more", strings.Join(list[:shown], "; "), len(list)-shown)
 }
 
 // used is the share of what is allowed, in percent; more than 100 where nothing is.

@@ -157,6 +157,7 @@ func (d *drill) visitStops(ctx context.Context) error {
 			return err
 		}
 	}
+	d.explainRows()
 	return nil
 }
 

@@ -23,7 +23,7 @@ func (d *drill) visit(ctx context.Context, sandbox [][2]string, s *stop) error {
 		defer d.end(ctx, running)
 	}
 	if err != nil {
-		return fmt.Errorf("recovery to %s: %w", s.plan.Target.StopLSN, err)
+		return fmt.Errorf("on the way to %s: %w", s.plan.Target.StopLSN, err)
 	}
 	if s.isTarget {
 		d.checks.during(CheckPITR)

@@ -1,0 +1,237 @@
+package drill_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeboat/drill"
+	"lifeboat/internal/pgtest"
+)
+
+// phases are what a drill reports to be doing, in order, up to its end.
+var phases = []string{
+	drill.PhasePlan, drill.PhaseFetch, drill.PhaseReplay, drill.PhaseVerify + " postgres", drill.PhaseVerify + " repository", drill.PhaseCleanup,
+}
+
+// TestInterruptedDrillCleansUp ends the context of a drill as it begins each of its phases.
+func TestInterruptedDrillCleansUp(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Newest(t), nil)
+	s.story()
+	for _, phase := range phases[:len(phases)-1] {
+		t.Run(phase, func(t *testing.T) {
+			t.Parallel()
+			o := s.options(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			o.Progress = func(now string, _, _ int64) {
+				if now == phase {
+					cancel()
+				}
+			}
+			r, err := drill.Run(ctx, o)
+			if err != nil || r.Verdict != drill.Unproven {
+				t.Errorf("verdict %s, want unproven: %v", r.Verdict, err)
+			}
+			s.wantKept(t, r)
+			wantNoLeavings(t, o.WorkDirectory)
+			wantWhys(t, r)
+			if text, err := json.Marshal(r.Checks); err != nil || !strings.Contains(string(text), "interrupted") {
+				t.Errorf("no check says that the drill was interrupted: %s, %v", text, err)
+			}
+			if check(t, r, drill.CheckLeavings).Result != drill.Pass {
+				t.Errorf("leavings: %+v", check(t, r, drill.CheckLeavings))
+			}
+		})
+	}
+	t.Run("by a signal", func(t *testing.T) {
+		t.Parallel()
+		d := s.startDrill(t)
+		d.await(t, drill.PhaseReplay)
+		if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if r := d.result(t); r.Verdict != drill.Unproven {
+			t.Errorf("verdict %s, want unproven", r.Verdict)
+		}
+		wantNoLeavings(t, d.work)
+	})
+}
+
+// TestKilledDrillIsReaped kills drills with SIGKILL at moments all over, and their postmaster too in every other one:
+// nothing is left behind the next look, and the repository is whole.
+func TestKilledDrillIsReaped(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Debian(t), nil)
+	s.story()
+	moments := []struct {
+		phase string
+		after time.Duration
+	}{
+		{drill.PhasePlan, 0}, {drill.PhasePlan, 20 * time.Millisecond}, {drill.PhaseFetch, 0}, {drill.PhaseFetch, 200 * time.Millisecond},
+		{drill.PhaseFetch, 600 * time.Millisecond}, {drill.PhaseReplay, 0}, {drill.PhaseReplay, 30 * time.Millisecond},
+		{drill.PhaseReplay, 150 * time.Millisecond}, {drill.PhaseReplay, 400 * time.Millisecond}, {drill.PhaseVerify + " postgres", 0},
+		{drill.PhaseVerify + " postgres", 100 * time.Millisecond}, {drill.PhaseVerify + " repository", 50 * time.Millisecond}, {drill.PhaseCleanup, 0},
+	}
+	for i, moment := range moments {
+		d := s.startDrill(t)
+		d.await(t, moment.phase)
+		time.Sleep(moment.after)
+		made := d.leftovers(t)
+		if i%2 == 1 {
+			made.killPostmaster()
+		}
+		if err := d.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		_ = d.cmd.Wait()
+		if _, err := drill.Reap(t.Context(), d.work); err != nil {
+			t.Errorf("%s + %s: %v", moment.phase, moment.after, err)
+		}
+		wantNoLeavings(t, d.work)
+		made.wantGone(t)
+	}
+	if r := s.drill(t, s.options(t)); r.Verdict != drill.Pass {
+		tell(t, r)
+		t.Errorf("verdict %s after all, want pass", r.Verdict)
+	}
+}
+
+// TestLivingDrillIsNotReaped looks for leavings while a drill is at work.
+func TestLivingDrillIsNotReaped(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Debian(t), nil)
+	s.story()
+	o := s.options(t)
+	looks := 0
+	o.Progress = func(phase string, _, _ int64) {
+		if phase != drill.PhaseReplay && phase != drill.PhaseVerify+" postgres" {
+			return
+		}
+		looks++
+		if reaped, err := drill.Reap(t.Context(), o.WorkDirectory); err != nil || len(reaped) > 0 {
+			t.Errorf("reaped %v: %v", reaped, err)
+		}
+	}
+	if r := s.drill(t, o); r.Verdict != drill.Pass || looks < 3 {
+		t.Errorf("verdict %s after %d looks", r.Verdict, looks)
+	}
+}
+
+// child is a drill in a process of its own.
+type child struct {
+	cmd   *exec.Cmd
+	work  string
+	lines *bufio.Scanner
+}
+
+func (s *store) startDrill(t *testing.T) *child {
+	t.Helper()
+	d := &child{work: filepath.Join(pgtest.TempDir(t), "work")}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.cmd = exec.Command(self, runDrill, s.root, d.work, s.install.BinDir, s.program)
+	d.cmd.Stderr = os.Stderr
+	out, err := d.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.cmd.Process.Kill() })
+	d.lines = bufio.NewScanner(out)
+	d.lines.Buffer(nil, 1<<20)
+	return d
+}
+
+// await waits until the drill begins a phase.
+func (d *child) await(t *testing.T, phase string) {
+	t.Helper()
+	for d.lines.Scan() {
+		if d.lines.Text() == phase {
+			return
+		}
+	}
+	t.Fatalf("the drill never came to %q", phase)
+}
+
+// result is what the drill prints last.
+func (d *child) result(t *testing.T) *drill.Result {
+	t.Helper()
+	last := ""
+	for d.lines.Scan() {
+		last = d.lines.Text()
+	}
+	_ = d.cmd.Wait() // it exits with the verdict
+	var r drill.Result
+	if err := json.Unmarshal([]byte(last), &r); err != nil && !errors.Is(err, io.EOF) {
+		t.Fatalf("the drill's last words are %q: %v", last, err)
+	}
+	return &r
+}
+
+// leftovers are what a drill has at work beside its directory.
+type leftovers struct {
+	sockets    string // the directory that it has where the work directory is too deep for sockets
+	postmaster int    // 0: none
+	memory     int    // id of its System V segment
+}
+
+func (d *child) leftovers(t *testing.T) leftovers {
+	t.Helper()
+	locks, err := filepath.Glob(filepath.Join(d.work, "*.lock"))
+	if err != nil || len(locks) > 1 {
+		t.Fatalf("locks %v: %v", locks, err)
+	}
+	var l leftovers
+	if len(locks) == 0 {
+		return l // it has ended already
+	}
+	id := strings.TrimSuffix(filepath.Base(locks[0]), ".lock")
+	l.sockets = filepath.Join(os.TempDir(), "lifeboat-"+id)
+	text, err := os.ReadFile(filepath.Join(d.work, id, "data", "postmaster.pid"))
+	if err != nil {
+		return l // no server runs yet, or any more
+	}
+	lines := strings.Split(string(text), "\n")
+	_, _ = fmt.Sscan(lines[0], &l.postmaster)
+	if len(lines) > 6 {
+		var key uint64
+		_, _ = fmt.Sscan(lines[6], &key, &l.memory)
+	}
+	return l
+}
+
+// killPostmaster kills the postmaster alone, so that the others of its processes are orphans.
+func (l leftovers) killPostmaster() {
+	if l.postmaster > 1 {
+		_ = syscall.Kill(l.postmaster, syscall.SIGKILL)
+	}
+}
+
+func (l leftovers) wantGone(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat(l.sockets); l.sockets != "" && err == nil {
+		t.Errorf("%s is left", l.sockets)
+	}
+	var segment unix.SysvShmDesc
+	if _, err := unix.SysvShmCtl(l.memory, unix.IPC_STAT, &segment); l.memory != 0 && err == nil {
+		t.Errorf("shared memory %d is left", l.memory)
+	}
+}
