@@ -38,7 +38,7 @@ func Worst(parts ...Verdict) Verdict {
 			worst = v
 		}
 	}
-	if worst == NotRun {
+	if worst.severity() == Unproven.severity() {
 		return Unproven
 	}
 	return worst

@@ -1,0 +1,223 @@
+package drill_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lifeboat/drill"
+	"lifeboat/internal/pgtest"
+	"lifeboat/internal/wal"
+	"lifeboat/restore"
+	"lifeboat/verify/census"
+)
+
+// TestRecoveryPoint holds the age of the archive against what production has committed since.
+func TestRecoveryPoint(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Debian(t), nil)
+	s.story()
+	asked := errors.New("no route to production")
+	says := func(state drill.ProductionState, err error) func(context.Context, wal.TimelineID, wal.LSN) (drill.ProductionState, error) {
+		return func(_ context.Context, timeline wal.TimelineID, archived wal.LSN) (drill.ProductionState, error) {
+			if timeline != 1 || !archived.IsValid() {
+				t.Errorf("production was asked about %s on timeline %d", archived, timeline)
+			}
+			return state, err
+		}
+	}
+	now := time.Now().Add(2 * time.Hour)
+	for name, c := range map[string]struct {
+		production func(context.Context, wal.TimelineID, wal.LSN) (drill.ProductionState, error)
+		want       drill.Verdict
+		says       string
+		atLeast    float64 // seconds
+	}{
+		"production is idle":           {says(drill.ProductionState{}, nil), drill.Pass, "production has committed nothing since", 0},
+		"production is ahead":          {says(drill.ProductionState{FirstUnarchived: now.Add(-90 * time.Minute)}, nil), drill.Fail, "90.", 5400},
+		"production is a little ahead": {says(drill.ProductionState{FirstUnarchived: now.Add(-5 * time.Minute)}, nil), drill.Pass, " min", 300},
+		"production is nearly too far": {says(drill.ProductionState{FirstUnarchived: now.Add(-50 * time.Minute)}, nil), drill.Warn, "50.", 3000},
+		"production cannot be asked":   {says(drill.ProductionState{}, asked), drill.Unproven, "no route to production", 7000},
+		"production is not known":      {nil, drill.Unproven, "production is not known here", 7000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := s.options(t)
+			o.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+			o.Production = c.production
+			r := s.drill(t, o)
+			m := target(r, drill.TargetRPO)
+			if m.Result != c.want || !strings.Contains(m.Actual, c.says) || r.Verdict != c.want {
+				t.Errorf("%+v, verdict %s; want %s and %q", m, r.Verdict, c.want, c.says)
+			}
+			if r.RPOSeconds < c.atLeast || r.RPOSeconds > c.atLeast+600 {
+				t.Errorf("recovery point %g s, want at least %g", r.RPOSeconds, c.atLeast)
+			}
+		})
+	}
+}
+
+// TestUnreachableTarget wants both the result and the error that names the nearest targets.
+func TestUnreachableTarget(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Debian(t), nil)
+	early := time.Now().Add(-time.Hour)
+	s.story()
+	for name, target := range map[string]restore.Target{
+		"before the first backup": {Kind: restore.KindTime, Time: early},
+		"in the future":           {Kind: restore.KindTime, Time: time.Now().Add(time.Hour)},
+		"no such name":            {Kind: restore.KindName, Name: "nowhere"},
+	} {
+		o := s.options(t)
+		o.Target = target
+		r, err := drill.Run(t.Context(), o)
+		var unreachable *restore.UnreachableError
+		if !errors.As(err, &unreachable) || r == nil || r.Verdict != drill.Unproven {
+			t.Errorf("%s: %v, %+v", name, err, r)
+			continue
+		}
+		s.wantKept(t, r)
+		wantNoLeavings(t, o.WorkDirectory)
+		if c := check(t, r, drill.CheckPITR); c.Result != drill.Unproven || !strings.Contains(c.Detail, "cannot be reached") {
+			t.Errorf("%s: %+v", name, c)
+		}
+		if c := check(t, r, drill.CheckRepository); c.Result != drill.Pass {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+}
+
+// TestOlderBackupIsNotLastNights drills to before the newest backup.
+func TestOlderBackupIsNotLastNights(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Debian(t), nil)
+	h := s.story()
+	newest := s.backup()
+	o := s.options(t)
+	o.Target = restore.Target{Kind: restore.KindTime, Time: h.before}
+	o.Targets.MaxBackupAge = time.Since(newest.StopTime) + 100*time.Millisecond
+	o.Now = fixedStart()
+	r := s.drill(t, o)
+	if c := check(t, r, drill.CheckBackup); c.Result != drill.Unproven || !strings.Contains(c.Detail, newest.Label) || r.Verdict != drill.Unproven {
+		t.Errorf("verdict %s, %+v", r.Verdict, c)
+	}
+	if m := target(r, drill.TargetAge); m.Result != drill.Pass {
+		t.Errorf("%+v", m)
+	}
+}
+
+// fixedStart is a clock whose first answer is of now, whenever it is asked.
+func fixedStart() func() time.Time {
+	first := time.Now()
+	var asked atomic.Bool
+	return func() time.Time {
+		if asked.CompareAndSwap(false, true) {
+			return first
+		}
+		return time.Now()
+	}
+}
+
+// TestWithoutACutRowsAreComparedTolerantly takes a census without the WAL that would place it.
+func TestWithoutACutRowsAreComparedTolerantly(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Debian(t), nil)
+	h := s.story()
+	for name, c := range map[string]struct {
+		extra int64
+		want  drill.Verdict
+		row   drill.Verdict
+	}{
+		"as many":         {0, drill.Pass, drill.Pass},
+		"a few more":      {3, drill.Pass, drill.Pass},
+		"nearly too many": {4, drill.Warn, drill.Pass},
+		"too many":        {10, drill.Fail, drill.Fail},
+	} {
+		t.Run(name, func(t *testing.T) {
+			loose := copyOf(t, h.census)
+			for i := range loose.Databases {
+				d := &loose.Databases[i]
+				d.Cut, d.Why = nil, "its WAL could not be read"
+				for j := range d.Tables {
+					if d.Tables[j].Name == "ledger" {
+						d.Tables[j].Rows += c.extra
+					}
+				}
+				d.Tables = onlyTable(d.Tables, "ledger")
+			}
+			kept := s.copy(t)
+			kept.putCensus(loose)
+			r := kept.drill(t, kept.options(t))
+			if r.Verdict != c.want || r.Rows.Comparison != "tolerant" || !strings.Contains(r.Rows.Why, "its WAL could not be read") {
+				t.Errorf("verdict %s, comparison %s: %s; want %s", r.Verdict, r.Rows.Comparison, r.Rows.Why, c.want)
+			}
+			if len(r.Rows.Tables) != 1 || r.Rows.Tables[0].Result != c.row {
+				t.Errorf("tables %+v", r.Rows.Tables)
+			}
+		})
+	}
+}
+
+// onlyTable keeps one table: load was running, and the others have changed since the count.
+func onlyTable(tables []census.Table, name string) []census.Table {
+	for _, t := range tables {
+		if t.Name == name {
+			return []census.Table{t}
+		}
+	}
+	return []census.Table{}
+}
+
+// TestTablespaces restores a tablespace into the scratch directory, and refuses WAL that would create another.
+func TestTablespaces(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
+		s := newScene(t, install, nil)
+		ctx := t.Context()
+		space, later := pgtest.TempDir(t), pgtest.TempDir(t)
+		s.server.Exec(ctx, "CREATE TABLESPACE side LOCATION '"+space+"'")
+		s.server.Exec(ctx, "CREATE TABLE ledger TABLESPACE side AS SELECT generate_series(1, 1000) AS id")
+		s.backup()
+		s.census()
+		s.archiveAll()
+		before := modified(t, space)
+		if r := s.drill(t, s.options(t)); r.Verdict != drill.Pass || r.Rows.Comparison != "exact" {
+			tell(t, r)
+			t.Errorf("verdict %s", r.Verdict)
+		}
+		if after := modified(t, space); after != before {
+			t.Errorf("the tablespace in use was written:\n%s\nwas\n%s", after, before)
+		}
+		s.server.Exec(ctx, "CREATE TABLESPACE late LOCATION '"+later+"'")
+		s.archiveAll()
+		before = modified(t, later)
+		r := s.drill(t, s.options(t))
+		if c := check(t, r, drill.CheckPITR); r.Verdict != drill.Unproven || !strings.Contains(c.Detail, later) {
+			tell(t, r)
+			t.Errorf("verdict %s, %+v", r.Verdict, c)
+		}
+		if after := modified(t, later); after != before {
+			t.Errorf("the new tablespace was written:\n%s\nwas\n%s", after, before)
+		}
+	})
+}
+
+// modified lists what is in a directory and when it was written.
+func modified(t *testing.T, dir string) string {
+	t.Helper()
+	var list []string
+	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err == nil {
+			list = append(list, path+" "+info.ModTime().String())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(list, "\n")
+}
