@@ -15,7 +15,11 @@ prepare_backup() {
 	lifeboat) new_lifeboat ;;
 	pgbackrest) new_pgbackrest ;;
 	esac
+	if [[ $1 == cp ]]; then warm made-basebackup; else warm "$data"; fi
 }
+
+# warm brings the files below a directory into the page cache.
+warm() { find "$1" -type f -exec cat {} + >/dev/null; }
 
 new_lifeboat() {
 	rm -rf "$repository"
@@ -47,7 +51,11 @@ copy_tree() {
 
 prepare_restore() {
 	rm -rf restored
-	if [[ $1 == pgbackrest ]]; then mkdir -m 700 restored; fi
+	case $1 in
+	lifeboat) warm "$repository" ;;
+	cp) warm made-cp ;;
+	pgbackrest) warm "$pgbackrest_repository" && mkdir -m 700 restored ;;
+	esac
 }
 
 restore_lifeboat() {
@@ -67,6 +75,7 @@ prepare_push() {
 	lifeboat) rm -rf "$repository"/clusters/main/*/wal ;;
 	pgbackrest) find "$pgbackrest_repository/archive/main" -mindepth 2 -maxdepth 2 -type d -exec rm -rf {} + ;;
 	esac
+	warm "$segments"
 }
 
 each_segment() {
