@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,7 +11,6 @@ import (
 	"lifeboat/cmd/internal/config"
 	"lifeboat/cmd/internal/term"
 	"lifeboat/drill"
-	"lifeboat/restore"
 )
 
 func (a *app) drillCommand() *cobra.Command {
@@ -92,7 +90,7 @@ func (a *app) drillOptions(s *scene, name, backup string, flags targetFlags) (dr
 			return drill.Options{}, &config.Error{Path: s.settings.Path, At: configured.To.At, Message: fmt.Sprintf("drill %s: to: %v", name, err)}
 		}
 	}
-	owner, err := scratchUser(s)
+	owner, err := s.owner(s.settings.Scheduler.WorkDirectory)
 	if err != nil {
 		return drill.Options{}, err
 	}
@@ -249,13 +247,4 @@ func (a *app) drillReport(ctx context.Context, id, format string) error {
 		return err
 	}
 	return drill.WriteHTML(a.stdout, result, history)
-}
-
-// scratchUser is who runs a drill's server when this program runs as root: the owner of the work directory.
-func scratchUser(s *scene) (*restore.Owner, error) {
-	directory := s.settings.Scheduler.WorkDirectory
-	if err := os.MkdirAll(directory, 0o700); err != nil {
-		return nil, fmt.Errorf("make the drills' work directory: %w", err)
-	}
-	return ownerFor(directory)
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -95,7 +94,7 @@ func (a *app) ensureSettings(o initOptions) (written bool, err error) {
 		return false, errors.Join(fmt.Errorf("write the configuration: %w", err), os.Remove(path))
 	}
 	a.say("configuration written: %s\n", path)
-	return true, nil
+	return true, giveToServer(path, o.dataDirectory)
 }
 
 func newSettings(o initOptions, name string) string {
@@ -126,9 +125,7 @@ func (a *app) createRepository(ctx context.Context, settings *config.Config) (*c
 		return nil, err
 	}
 	if errors.Is(missing, fs.ErrNotExist) && os.Geteuid() == 0 {
-		if err := giveToServer(directory, settings); err != nil {
-			return nil, err
-		}
+		a.giveRepository(ctx, directory, settings.Clusters[settings.ClusterNames()[0]])
 	}
 	bucket, err := a.bucket(settings)
 	if err != nil {
@@ -163,17 +160,15 @@ func (a *app) refuseStrangers(ctx context.Context, settings *config.Config, dire
 	}
 }
 
-func giveToServer(directory string, settings *config.Config) error {
-	for _, name := range settings.ClusterNames() {
-		info, err := os.Stat(settings.Clusters[name].DataDirectory)
-		if err != nil {
-			continue
-		}
-		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
-			return os.Chown(directory, int(owner.Uid), int(owner.Gid))
-		}
+// giveRepository gives a new repository to the user that PostgreSQL runs as, where that can be found out.
+func (a *app) giveRepository(ctx context.Context, directory string, c *config.Cluster) {
+	data, err := dataDirectory(ctx, c)
+	if err == nil {
+		err = giveToServer(directory, data)
 	}
-	return nil
+	if err != nil {
+		a.log.Warn("the repository belongs to root, and PostgreSQL's user must be able to write to it", "error", err)
+	}
 }
 
 func (a *app) register(ctx context.Context, repository *catalog.Repository, name string, c *config.Cluster) error {

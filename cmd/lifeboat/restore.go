@@ -131,7 +131,7 @@ func parseMoves(flags []string) (map[string]string, error) {
 
 // execute carries the plan out and, where asked for, starts the server.
 func (a *app) execute(ctx context.Context, s *scene, f restoreFlags, done *restored) error {
-	owner, err := ownerFor(done.Plan.Directory)
+	owner, err := s.owner(done.Plan.Directory)
 	if err != nil {
 		return err
 	}

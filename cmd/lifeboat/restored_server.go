@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -32,33 +31,11 @@ func hookConfig(s *scene) []byte {
 	return fmt.Appendf(nil, "repository:\n  url: %q\nclusters:\n  %s: {}\n", s.settings.Repository.URL.Value, s.name)
 }
 
-// ownerFor says to whom root gives a restored directory: the owner of the target, or of the nearest directory above it
-// that exists. Others keep what they make.
-func ownerFor(directory string) (*restore.Owner, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	for path := directory; ; path = filepath.Dir(path) {
-		info, err := os.Stat(path)
-		if errors.Is(err, os.ErrNotExist) && path != filepath.Dir(path) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("find the owner of the target directory: %w", err)
-		}
-		stat, ok := info.Sys().(*syscall.Stat_t)
-		if !ok {
-			return nil, nil
-		}
-		return &restore.Owner{UID: int(stat.Uid), GID: int(stat.Gid)}, nil
-	}
-}
-
 // startRestored starts PostgreSQL on the restored directory and waits until the target is proven reached. The server
 // goes on when this program has ended.
 func (a *app) startRestored(ctx context.Context, s *scene, done *restored) error {
 	record := done.Plan.Record()
-	owner, err := ownerFor(done.Plan.Directory)
+	owner, err := s.owner(done.Plan.Directory)
 	if err != nil {
 		return err
 	}
