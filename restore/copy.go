@@ -227,6 +227,9 @@ func (w *worker) restoreRanges(ctx context.Context, u unit) error {
 func (w *worker) finish(u unit) ([]*outFile, error) {
 	var files []*outFile
 	for _, p := range u.pieces {
+		if w.copier.durable {
+			p.startWriteback()
+		}
 		finished, err := p.file.done()
 		if err != nil {
 			return nil, err
@@ -283,8 +286,8 @@ func (w *worker) restoreFrame(r packRange, t target) (int64, error) {
 	if allZero(plain) {
 		return int64(length), nil // a hole reads as zeros
 	}
-	if _, err := t.file.file.WriteAt(plain, offset); err != nil {
-		return 0, fmt.Errorf("write %s: %w", entry.Path, err)
+	if err := t.file.write(plain, offset); err != nil {
+		return 0, err
 	}
 	return int64(length), nil
 }

@@ -18,6 +18,8 @@ type outFile struct {
 	mu   sync.Mutex
 	file *os.File // nil before the first part and behind the last
 	left int      // parts that are not written
+
+	ended bool // the last byte was written
 }
 
 // open creates the file at the first part.
@@ -35,6 +37,19 @@ func (o *outFile) open() error {
 	return nil
 }
 
+// write writes at the offset.
+func (o *outFile) write(p []byte, offset int64) error {
+	if _, err := o.file.WriteAt(p, offset); err != nil {
+		return fmt.Errorf("write %s: %w", o.entry.Path, err)
+	}
+	if offset+int64(len(p)) == o.entry.Size {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.ended = true
+	}
+	return nil
+}
+
 // done counts a part as written; behind the last one the file gets its size, mode and owner.
 func (o *outFile) done() (finished bool, err error) {
 	o.mu.Lock()
@@ -43,8 +58,11 @@ func (o *outFile) done() (finished bool, err error) {
 	if o.left > 0 {
 		return false, nil
 	}
+	if !o.ended && o.entry.Size > 0 {
+		err = o.file.Truncate(o.entry.Size) // what ends with zeros was not written to its end
+	}
 	err = errors.Join(
-		o.file.Truncate(o.entry.Size), // what ends with zeros was not written to its end
+		err,
 		o.file.Chmod(o.entry.Mode.Perm()),
 		o.site.give(o.file),
 	)
