@@ -7,17 +7,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"lifeboat/storage/catalog"
 )
 
 // nonceName is a variable in the environment of a scratch server and of what it starts, by which those that are left of
 // a drill can be told. Its value is the drill's id.
 const nonceName = "LIFEBOAT_DRILL"
+
+// drillID is what catalog.NewID makes. Nothing else in a work directory is a drill's, or touched.
+var drillID = regexp.MustCompile(`^\d{8}T\d{6}Z-[a-z2-7]{6}$`)
 
 // Reap removes what dead drills left below the work directory: their servers and their files. It returns the ids of
 // those drills. Living ones hold their lock and are left alone. What cannot be removed is an error, and does not keep
@@ -31,7 +33,7 @@ func Reap(ctx context.Context, work string) ([]string, error) {
 	var problems []error
 	for _, path := range locks {
 		id := strings.TrimSuffix(filepath.Base(path), lockSuffix)
-		if ctx.Err() != nil || !catalog.ValidID(id) {
+		if ctx.Err() != nil || !drillID.MatchString(id) {
 			continue
 		}
 		dead, err := reapOne(work, id)

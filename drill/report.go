@@ -64,7 +64,7 @@ func newPage(r *Result, history []*Result) *page {
 		Result: r, Took: r.Finished.Sub(r.Started), Concerns: concerns(r), Bars: targetBars(r), PhaseBars: phaseBars(r.Phases),
 		Trends: trends(withSelf(history, r)), Facts: facts(r), PlanText: planText(r.Plan),
 	}
-	p.Headline, p.Summary = headline(r, len(p.Concerns))
+	p.Headline, p.Summary = headline(r, p.Concerns)
 	p.Figures = figures(r)
 	p.Shown = slices.Clone(r.Rows.Tables)
 	slices.SortStableFunc(p.Shown, func(a, b Table) int { return b.Result.severity() - a.Result.severity() })
@@ -80,10 +80,10 @@ func newPage(r *Result, history []*Result) *page {
 }
 
 // headline is the verdict in plain words.
-func headline(r *Result, concerns int) (headline, summary string) {
-	things := "One thing"
-	if concerns != 1 {
-		things = strconv.Itoa(concerns) + " things"
+func headline(r *Result, concerns []concern) (headline, summary string) {
+	counted := map[Verdict]int{}
+	for _, c := range concerns {
+		counted[c.Result]++
 	}
 	switch r.Verdict {
 	case Pass:
@@ -91,26 +91,50 @@ func headline(r *Result, concerns int) (headline, summary string) {
 	case Warn:
 		return "This backup comes back, with little to spare.", "It was restored, recovered and compared, but a target is nearly used up."
 	case Fail:
-		return "Something is wrong.", things + " did not hold. Until it is mended, do not count on what this drill was to prove."
+		summary = things(counted[Fail]) + " did not hold"
+		if more := len(concerns) - counted[Fail]; more > 0 {
+			summary += fmt.Sprintf(", and %d more to look at", more)
+		}
+		return "Something is wrong.", summary + ". Until it is mended, do not count on what this drill was to prove."
 	case Unproven, NotRun:
 	}
-	return "Nothing bad was found, but not everything could be checked.", things + " could not be proven. What was not checked counts as not working."
+	summary = things(counted[Unproven]) + " could not be proven"
+	if counted[NotRun] > 0 {
+		summary += ", and what comes after was not run"
+	}
+	return "Nothing bad was found, but not everything could be checked.", summary + ". What was not checked counts as not working."
 }
 
-// concerns lists what did not pass, the worst first: checks, targets, and tables that no check speaks of.
+func things(n int) string {
+	if n == 1 {
+		return "One thing"
+	}
+	return strconv.Itoa(n) + " things"
+}
+
+// concerns lists what did not pass, the worst first: checks, targets that no check speaks of, and as one the checks that
+// were not run.
 func concerns(r *Result) []concern {
 	var list []concern
+	var skipped []string
 	for _, c := range r.Checks {
-		if c.Result != Pass {
+		switch c.Result {
+		case Pass:
+		case NotRun:
+			skipped = append(skipped, c.Name)
+		case Fail, Unproven, Warn:
 			list = append(list, concern{Name: c.Name, Detail: c.Detail, Result: c.Result})
 		}
 	}
 	for _, t := range r.Targets {
 		if t.Result != Pass && !slices.ContainsFunc(list, func(c concern) bool { return covers(c.Name, t.Name) }) {
-			list = append(list, concern{Name: t.Name, Detail: t.Actual + ", against " + t.Target, Result: t.Result})
+			list = append(list, concern{Name: t.Name, Detail: t.Actual + "; promised: " + t.Target, Result: t.Result})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b concern) int { return b.Result.severity() - a.Result.severity() })
+	if len(skipped) > 0 {
+		list = append(list, concern{Name: plural(len(skipped), "check"), Detail: strings.Join(skipped, ", "), Result: NotRun})
+	}
 	return list
 }
 
@@ -120,10 +144,6 @@ func covers(check, target string) bool {
 }
 
 func figures(r *Result) []figure {
-	rows := figure{Title: "Rows", Value: r.Rows.Comparison, Note: fmt.Sprintf("%d tables compared", len(r.Rows.Tables))}
-	if r.Census == "" {
-		rows.Value, rows.Note = "not compared", "no census"
-	}
 	restored := figure{Title: "Restored in", Value: "not reached", Note: "to the first answer at the target"}
 	if r.RTOSeconds > 0 {
 		restored.Value = spell(seconds(r.RTOSeconds))
@@ -132,11 +152,38 @@ func figures(r *Result) []figure {
 	if r.Target.ReachedLSN.IsValid() {
 		reached.Value, reached.Note = r.Target.ReachedLSN.String(), lastTransaction(r.Target.ReachedTime)
 	}
-	lost := figure{Title: "Would be lost", Value: "not known", Note: "if production were gone when the drill began"}
-	if slices.ContainsFunc(r.Targets, func(m Measured) bool { return m.Name == TargetRPO }) {
-		lost.Value = spell(seconds(r.RPOSeconds))
+	return []figure{restored, lostFigure(r), rowsFigure(r), reached}
+}
+
+func lostFigure(r *Result) figure {
+	f := figure{Title: "Would be lost", Value: "not known", Note: "if production were gone when the drill began"}
+	for _, m := range r.Targets {
+		if m.Name != TargetRPO {
+			continue
+		}
+		f.Value = spell(seconds(r.RPOSeconds))
+		if m.Result == Unproven {
+			f.Value += " or less"
+		}
 	}
-	return []figure{restored, lost, rows, reached}
+	return f
+}
+
+func rowsFigure(r *Result) figure {
+	f := figure{Title: "Rows", Value: r.Rows.Comparison, Note: plural(len(r.Rows.Tables), "table") + " compared"}
+	wrong := 0
+	for _, t := range r.Rows.Tables {
+		if t.Result == Fail {
+			wrong++
+		}
+	}
+	switch {
+	case wrong > 0:
+		f.Value, f.Note = fmt.Sprintf("%d wrong", wrong), "of "+f.Note
+	case len(r.Rows.Tables) == 0:
+		f.Value, f.Note = "not compared", "no table was counted"
+	}
+	return f
 }
 
 func lastTransaction(t time.Time) string {

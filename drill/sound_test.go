@@ -60,18 +60,18 @@ func (s *scene) deleteAll() uint64 {
 	return uint64(xid)
 }
 
-// load runs pgbench until the function returned is called.
+// load runs pgbench until the function returned is called, slowly enough for the archiver to follow.
 func (s *scene) load() (stop func()) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	done := make(chan error, 1)
-	cmd := pgtest.Command(ctx, pgtest.Debian(s.t), "pgbench", "-n", "-c", "3", "-T", "600", "-h", s.server.SocketDir, "-U", "postgres", "postgres")
+	cmd := pgtest.Command(ctx, pgtest.Debian(s.t), "pgbench", "-n", "-c", "3", "-R", "60", "-T", "600", "-h", s.server.SocketDir, "-U", "postgres", "postgres")
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	go func() { done <- cmd.Wait() }()
 	return func() {
-		if ctx.Err() == nil && s.server.Value(ctx, "SELECT count(*) > 20 FROM pgbench_history") != "t" {
-			s.t.Error("there was no load")
+		for ctx.Err() == nil && s.server.Value(ctx, "SELECT count(*) > 20 FROM pgbench_history") != "t" {
+			time.Sleep(20 * time.Millisecond)
 		}
 		cancel()
 		<-done
