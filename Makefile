@@ -23,8 +23,7 @@ build: ## Build the programs into bin/
 # What can fail fast comes first; go test comes last, so that its summary is the end of the output.
 .PHONY: test
 test: fmt-check vet lint ## Check format, vet, lint, and test against real PostgreSQL, with the race detector
-	@postgres=$$(.ci/postgres test) && race=$$(.ci/compiler) && zstd=$$(.ci/zstd) && \
-	PATH="$$PATH:$$zstd" LIFEBOAT_TEST_POSTGRES="$$postgres" go test $$race -count=1 -shuffle=on -timeout 25m $(packages)
+	@.ci/gotest $(packages)
 
 .PHONY: lint
 lint: $(linter) ## Run the linters of .golangci.yml

@@ -24,7 +24,7 @@ type demoStage struct {
 func startDemo(t *testing.T) *demoStage {
 	t.Helper()
 	install := pgtest.Debian(t)
-	s := &demoStage{t: t, dir: pgtest.TempDir(t), out: &strings.Builder{}, errs: &strings.Builder{}}
+	s := &demoStage{t: t, dir: shortDirectory(t), out: &strings.Builder{}, errs: &strings.Builder{}}
 	s.report = filepath.Join(t.TempDir(), "report.html")
 	s.cmd = exec.Command(filepath.Join(pgtest.BuildBinaries(t), "lifeboat"), "demo", "--report", s.report, "--postgres-bin", install.BinDir)
 	s.cmd.Env = append(os.Environ(), "TMPDIR="+s.dir)
@@ -33,6 +33,20 @@ func startDemo(t *testing.T) *demoStage {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// shortDirectory is a temporary directory that PostgreSQL's user can pass and that leaves room for a socket's path.
+func shortDirectory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "demo")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // it should be empty by then
+	return dir
 }
 
 // leftNothing looks for files and processes of the demo.

@@ -41,13 +41,24 @@ func newScene(ctx context.Context, o Options) (*scene, error) {
 	if s.userName, s.credential, err = actor(); err != nil {
 		return nil, err
 	}
-	if s.dir, err = os.MkdirTemp("", "lifeboat-demo-"); err != nil {
+	if s.dir, err = os.MkdirTemp(temporary(), "lifeboat-demo-"); err != nil {
 		return nil, fmt.Errorf("make room for the demo: %w", err)
 	}
 	if err := s.furnish(o.Lifeboat); err != nil {
 		return nil, errors.Join(err, s.remove())
 	}
 	return s, nil
+}
+
+// deepest is the length of a temporary directory, in bytes, that leaves room for a socket's path below it.
+const deepest = 55
+
+// temporary is the system's temporary directory, or /tmp where that one is too deep.
+func temporary() string {
+	if dir := os.TempDir(); len(dir) <= deepest {
+		return dir
+	}
+	return "/tmp"
 }
 
 // actor is who runs PostgreSQL and Lifeboat in the story: this user, or as root an unprivileged one.
