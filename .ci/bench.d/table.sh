@@ -29,7 +29,7 @@ print_table() {
 		lifeboat : it   how many times as long lifeboat takes, the median of the rounds' ratios
 		processor       user and system time of the command; of pg_basebackup and of the archiver only the client's part
 		peak memory     of the largest process; lifeboat is one process, pgBackRest one for each worker and some more
-		durable         all but fetch, and all end with it: lifeboat, pg_basebackup and pgBackRest sync what they write
+		durable         everything at its end, cp by a sync behind it; but for fetch, where nobody syncs
 	END
 }
 
