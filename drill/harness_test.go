@@ -158,13 +158,13 @@ type scene struct {
 	server *pgtest.Cluster
 }
 
-// newScene starts a server with small WAL segments.
+// newScene starts a server with WAL segments that are small, but not so small that the hooks take all the time.
 func newScene(t testing.TB, install pgtest.Install, settings map[string]string) *scene {
 	t.Helper()
 	s := &scene{store: store{t: t, root: filepath.Join(pgtest.TempDir(t), "repository"), program: programCopy(t), install: install}}
 	s.createRepository()
 	s.server = pgtest.Start(t, install, pgtest.Options{
-		DataChecksums: true, WALSegmentMB: 1, Settings: settings,
+		DataChecksums: true, WALSegmentMB: 4, Settings: settings,
 		ArchiveCommand: fmt.Sprintf("%s %s %s %%p", s.program, runPush, s.root),
 	})
 	s.register()

@@ -30,7 +30,7 @@ var phases = []string{
 func TestInterruptedDrillCleansUp(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, pgtest.Newest(t), nil)
-	s.story()
+	s.quietStory()
 	for _, phase := range phases[:len(phases)-1] {
 		t.Run(phase, func(t *testing.T) {
 			t.Parallel()
@@ -76,7 +76,7 @@ func TestInterruptedDrillCleansUp(t *testing.T) {
 func TestKilledDrillIsReaped(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, pgtest.Debian(t), nil)
-	s.story()
+	s.quietStory()
 	moments := []struct {
 		phase string
 		after time.Duration
@@ -114,7 +114,7 @@ func TestKilledDrillIsReaped(t *testing.T) {
 func TestLivingDrillIsNotReaped(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, pgtest.Debian(t), nil)
-	s.story()
+	s.quietStory()
 	o := s.options(t)
 	looks := 0
 	o.Progress = func(phase string, _, _ int64) {

@@ -39,7 +39,7 @@ func (d *drill) findServer(ctx context.Context) error {
 	}
 	trial := exec.CommandContext(ctx, filepath.Join(bin, "postgres"), "--version")
 	trial.Dir = d.scratch.dir
-	trial.Env = []string{}
+	trial.Env = []string{nonceName + "=" + d.result.ID}
 	trial.SysProcAttr = &syscall.SysProcAttr{Credential: d.credential()}
 	if err := trial.Run(); err != nil && ctx.Err() == nil {
 		return &AccessError{Why: fmt.Sprintf("%s cannot run %s in %s: make both open to that user", d.user(), trial.Path, d.WorkDirectory), Err: err}

@@ -116,11 +116,12 @@ func hasNonce(process, id string) bool {
 	return false
 }
 
+// isServerIn is true also for a process that is just ending: its title is gone before its place is.
 func isServerIn(process, dir string) bool {
 	at, err := os.Readlink(process + "/cwd")
 	if err != nil || !strings.HasPrefix(at, dir+"/") {
 		return false
 	}
 	title, err := os.ReadFile(process + "/cmdline")
-	return err == nil && strings.Contains(string(title), "postgres")
+	return err == nil && (len(title) == 0 || strings.Contains(string(title), "postgres"))
 }

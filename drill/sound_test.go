@@ -24,18 +24,30 @@ type history struct {
 	deleted uint64    // the transaction that deleted
 }
 
-// story backs up a server under load, takes a census under load, and goes on: rows are deleted, and a restore point is
-// made.
-func (s *scene) story() history {
+// busyStory is a story under load, with two databases.
+func (s *scene) busyStory() history {
+	s.t.Helper()
+	s.server.Pgbench(s.t.Context(), 1, 0, 0)
+	s.server.Exec(s.t.Context(), "CREATE DATABASE other")
+	return s.story(s.load())
+}
+
+// quietStory is a story in which nothing else happens.
+func (s *scene) quietStory() history {
+	s.t.Helper()
+	return s.story(func() {})
+}
+
+// story backs up a server, takes a census, both while there is load, and goes on: rows are deleted, and a restore point
+// is made.
+func (s *scene) story(endLoad func()) history {
 	s.t.Helper()
 	ctx := s.t.Context()
-	s.server.Pgbench(ctx, 1, 0, 0)
 	s.server.Exec(ctx, "CREATE TABLE ledger AS SELECT i AS id, md5(i::text) AS text FROM generate_series(1, 500) i")
-	s.server.Exec(ctx, "CREATE DATABASE other")
-	stop := s.load()
 	s.backup()
 	h := history{census: s.census()}
-	stop()
+	endLoad()
+	s.archiveAll()
 	s.server.Exec(ctx, "INSERT INTO ledger VALUES (0, 'last')")
 	var err error
 	if h.before, err = time.Parse("2006-01-02 15:04:05.999999-07", s.server.Value(ctx, "SELECT clock_timestamp()")); err != nil {
@@ -43,6 +55,7 @@ func (s *scene) story() history {
 	}
 	h.deleted = s.deleteAll()
 	s.server.Exec(ctx, "SELECT pg_create_restore_point('after the deletion')")
+	s.archiveAll()
 	s.server.Exec(ctx, "INSERT INTO ledger VALUES (1000, 'later')")
 	s.archiveAll()
 	return h
@@ -83,7 +96,7 @@ func TestSoundBackupPasses(t *testing.T) {
 	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
 		s := newScene(t, install, nil)
-		h := s.story()
+		h := s.busyStory()
 		targets := map[string]restore.Target{
 			"latest":      {Kind: restore.KindLatest},
 			"immediate":   {Kind: restore.KindImmediate},
@@ -93,6 +106,11 @@ func TestSoundBackupPasses(t *testing.T) {
 			"name":        {Kind: restore.KindName, Name: "after the deletion"},
 			"census":      {Kind: restore.KindLSN, LSN: h.census.Stops()[0], Exclusive: true},
 			"past census": {Kind: restore.KindLSN, LSN: h.census.RestorePoint.LSN},
+		}
+		if install.Major != pgtest.Debian(t).Major {
+			for _, name := range []string{"before xid", "after xid", "name"} { // one version is enough for these
+				delete(targets, name)
+			}
 		}
 		reached := map[string]wal.LSN{}
 		for name, target := range targets {
@@ -108,13 +126,14 @@ func TestSoundBackupPasses(t *testing.T) {
 			})
 		}
 		order := []string{"immediate", "census", "past census", "time", "after xid", "name", "latest"}
+		order = slices.DeleteFunc(order, func(name string) bool { return !reached[name].IsValid() })
 		for i, later := range order[1:] {
 			if reached[order[i]] >= reached[later] {
 				t.Errorf("%s was reached at %s, %s at %s", order[i], reached[order[i]], later, reached[later])
 			}
 		}
-		if reached["time"] != reached["before xid"] {
-			t.Errorf("before the deletion lies %s by time and %s by its transaction", reached["time"], reached["before xid"])
+		if at, asked := reached["before xid"]; asked && at != reached["time"] {
+			t.Errorf("before the deletion lies %s by time and %s by its transaction", reached["time"], at)
 		}
 		s.wantReports(t, len(targets))
 	})
