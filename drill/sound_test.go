@@ -76,12 +76,15 @@ func (s *scene) deleteAll() uint64 {
 // load runs pgbench until the function returned is called, slowly enough for the archiver to follow.
 func (s *scene) load() (stop func()) {
 	ctx, cancel := context.WithCancel(s.t.Context())
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	cmd := pgtest.Command(ctx, pgtest.Debian(s.t), "pgbench", "-n", "-c", "3", "-R", "60", "-T", "600", "-h", s.server.SocketDir, "-U", "postgres", "postgres")
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	go func() { done <- cmd.Wait() }()
+	go func() {
+		_ = cmd.Wait() // it is ended by the context
+		close(done)
+	}()
 	return func() {
 		for ctx.Err() == nil && s.server.Value(ctx, "SELECT count(*) > 20 FROM pgbench_history") != "t" {
 			time.Sleep(20 * time.Millisecond)
