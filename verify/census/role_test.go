@@ -22,7 +22,7 @@ GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO reader, everywhere;
 CREATE FUNCTION public.count(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint';
 CREATE FUNCTION public.pg_current_snapshot() RETURNS text LANGUAGE sql AS $$SELECT 'trap'::text$$;
 ALTER ROLE reader SET search_path = public, pg_catalog; ALTER ROLE reader SET "DateStyle" = 'German';
-ALTER ROLE everywhere SET statement_timeout = 40; ALTER ROLE everywhere SET row_security = on;`
+ALTER ROLE everywhere SET statement_timeout = 500; ALTER ROLE everywhere SET row_security = on;`
 
 // TestSelectIsEnough takes a census as roles without any other right.
 func TestSelectIsEnough(t *testing.T) {
