@@ -32,6 +32,9 @@ func TestDefectsAreFound(t *testing.T) {
 	defects := append(damages(), missing()...)
 	defects = append(defects, surroundings()...)
 	defects = append(defects, wrongCensuses(h.census)...)
+	if pgtest.UnprivilegedUser() != nil {
+		defects = append(defects, closedDirectory())
+	}
 	for _, d := range defects {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
@@ -207,6 +210,20 @@ func surroundings() []defect {
 					}
 				}
 			},
+		},
+	}
+}
+
+// closedDirectory can be there only where the drill's user is another than the server's.
+func closedDirectory() defect {
+	return defect{
+		name: "a work directory that the server cannot enter", want: drill.Unproven, check: drill.CheckRecovery, detail: "make both open to that user",
+		seed: func(t *testing.T, _ *store, o *drill.Options) {
+			closed := t.TempDir()
+			if err := os.Chmod(closed, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			o.WorkDirectory = filepath.Join(closed, "work")
 		},
 	}
 }

@@ -11,12 +11,12 @@ import (
 	"lifeboat/internal/pgtest"
 )
 
-// hostileConfiguration is configuration that a drill must not run: every touch leaves a trace in the directory, and the
-// library does not exist, so that whoever loads it ends.
+// hostileConfiguration is configuration that a drill must not run: every touch leaves a trace in the directory, and
+// neither library nor parameter exist, so that whoever loads them ends.
 func hostileConfiguration(traces string) string {
 	lines := []string{"listen_addresses = '*'", "port = 54399", "ssl = on", "max_connections = 1", "logging_collector = on",
 		"log_directory = '" + traces + "'", "external_pid_file = '" + traces + "/pid'", "recovery_target_action = promote",
-		"recovery_target_name = 'nowhere'", "default_transaction_read_only = off"}
+		"recovery_target_name = 'nowhere'", "default_transaction_read_only = off", "no_such_parameter = 1"}
 	for _, command := range []string{"archive_command", "archive_cleanup_command", "recovery_end_command", "restore_command"} {
 		lines = append(lines, fmt.Sprintf("%s = 'touch %s/%s'", command, traces, command))
 	}
@@ -33,11 +33,11 @@ func TestHostileBackupHarmsNobody(t *testing.T) {
 		s := newScene(t, install, nil)
 		traces := pgtest.TempDir(t)
 		s.server.Exec(t.Context(), "CREATE TABLE ledger AS SELECT generate_series(1, 100) AS id")
-		for name, text := range map[string]string{
-			"postgresql.conf": hostileConfiguration(traces), "postgresql.auto.conf": hostileConfiguration(traces),
-			"pg_hba.conf": "local all all reject\n", "standby.signal": "",
-		} {
-			appendTo(t, filepath.Join(s.server.DataDir, name), text)
+		for _, name := range []string{"postgresql.conf", "postgresql.auto.conf"} {
+			appendTo(t, filepath.Join(s.server.DataDir, name), hostileConfiguration(traces))
+		}
+		if err := os.WriteFile(filepath.Join(s.server.DataDir, "pg_hba.conf"), []byte("local all all reject\n"), 0o600); err != nil {
+			t.Fatal(err)
 		}
 		s.backup()
 		s.census()
@@ -65,7 +65,7 @@ func TestHostileBackupHarmsNobody(t *testing.T) {
 
 func appendTo(t *testing.T, path, text string) {
 	t.Helper()
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,6 @@ func appendTo(t *testing.T, path, text string) {
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	giveAway(t, path)
 }
 
 // turnHostile makes roles and databases such that no ordinary session can be had any more, and archives that.
