@@ -1,6 +1,7 @@
 package drill_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -173,4 +174,78 @@ func modified(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return strings.Join(list, "\n")
+}
+
+// TestTargetWithoutReadersIsUnproven has a transaction with too many subtransactions open from before the backup to the
+// end: the server cannot know what readers may see, takes none, and cannot pause.
+func TestTargetWithoutReadersIsUnproven(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
+		s := newScene(t, install, nil)
+		ctx := t.Context()
+		s.server.Exec(ctx, "CREATE TABLE ledger (id int)")
+		conn := s.server.Conn(ctx)
+		for _, sql := range []string{"BEGIN", `DO $$ BEGIN FOR i IN 1..100 LOOP
+			BEGIN INSERT INTO ledger VALUES (i); EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$`} {
+			if _, err := conn.Exec(ctx, sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.backup()
+		s.server.Exec(ctx, "INSERT INTO ledger VALUES (0)")
+		s.archiveAll()
+		r := s.drill(t, s.options(t))
+		if c := check(t, r, drill.CheckRecovery); r.Verdict != drill.Unproven || c.Result != drill.Unproven || !strings.Contains(c.Detail, "64 subtransactions") {
+			tell(t, r)
+			t.Errorf("verdict %s, %+v", r.Verdict, c)
+		}
+	})
+}
+
+// TestCensusOfAnEarlierTimeline drills along a promotion, with a census of before it.
+func TestCensusOfAnEarlierTimeline(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Newest(t), nil)
+	h := s.quietStory()
+	s.server.Stop()
+	s.promote(t)
+	o := s.options(t)
+	r := s.drill(t, o)
+	var plan restore.Plan
+	if err := json.Unmarshal(r.Plan, &plan); err != nil || plan.Timeline != 2 {
+		t.Errorf("recovered along timeline %d: %v", plan.Timeline, err)
+	}
+	if r.Verdict != drill.Pass || r.Rows.Comparison != "exact" || r.Census != h.census.ID {
+		tell(t, r)
+		t.Errorf("verdict %s, comparison %s, census %q", r.Verdict, r.Rows.Comparison, r.Census)
+	}
+	o = s.options(t)
+	o.Timeline = 7
+	var unreachable *restore.UnreachableError
+	if r, err := drill.Run(t.Context(), o); !errors.As(err, &unreachable) || r.Verdict != drill.Unproven {
+		t.Errorf("along a timeline that is none: %s, %v", r.Verdict, err)
+	}
+}
+
+// promote starts a restored copy on a timeline of its own, and archives a little of it.
+func (s *scene) promote(t *testing.T) {
+	t.Helper()
+	o := s.options(t)
+	plan, err := restore.MakePlan(t.Context(), s.cluster, restore.Target{Kind: restore.KindLatest}, restore.PlanOptions{
+		Directory: filepath.Join(pgtest.TempDir(t), "data"), FetchCommand: o.FetchCommand, Now: time.Now(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restore.Execute(t.Context(), s.cluster, plan, restore.ExecOptions{Owner: o.Owner, Logger: o.Log, Volatile: true}); err != nil {
+		t.Fatal(err)
+	}
+	if s.server, err = pgtest.StartDir(t, s.install, plan.Directory, pgtest.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for s.server.Value(t.Context(), "SELECT pg_is_in_recovery()") != "f" {
+		time.Sleep(20 * time.Millisecond)
+	}
+	s.server.Exec(t.Context(), "INSERT INTO ledger VALUES (2000, 'after the promotion')")
+	s.archiveAll()
 }

@@ -3,7 +3,9 @@ package drill
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"lifeboat/internal/wal"
@@ -49,8 +51,8 @@ func (o *Options) check() error {
 	switch {
 	case o.Repository == nil || o.Cluster == nil:
 		return errors.New("drill: no repository")
-	case o.WorkDirectory == "":
-		return errors.New("drill: no work directory")
+	case !filepath.IsAbs(o.WorkDirectory):
+		return fmt.Errorf("drill: the work directory %q is not an absolute path", o.WorkDirectory)
 	case o.Log == nil || o.Now == nil:
 		return errors.New("drill: no log or clock")
 	}

@@ -38,7 +38,7 @@ func TestOnlyAStopAtThePlannedPlaceIsProof(t *testing.T) {
 		"the record was to be replayed":      {lsn, server.Paused, at, afterLSN, false},
 		"without a word":                     {lsn, server.Paused, at + 80, "", false},
 		"for another reason":                 {lsn, server.Paused, at + 80, commit, false},
-		"promoted":                           {lsn, server.Promoted, at + 80, afterLSN, false},
+		"shut down":                          {lsn, server.ShutDown, at + 80, afterLSN, false},
 		"before the transaction":             {moment, server.Paused, at, commit, true},
 		"past the transaction":               {moment, server.Paused, at + 80, commit, false},
 		"consistent":                         {immediate, server.Paused, at, consisent, true},

@@ -25,15 +25,15 @@ var drillID = regexp.MustCompile(`^\d{8}T\d{6}Z-[a-z2-7]{6}$`)
 // those drills. Living ones hold their lock and are left alone. What cannot be removed is an error, and does not keep
 // the rest from being removed.
 func Reap(ctx context.Context, work string) ([]string, error) {
-	locks, err := filepath.Glob(filepath.Join(work, "*"+lockSuffix))
-	if err != nil {
+	entries, err := os.ReadDir(work)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("look for leavings of drills: %w", err)
 	}
 	var reaped []string
 	var problems []error
-	for _, path := range locks {
-		id := strings.TrimSuffix(filepath.Base(path), lockSuffix)
-		if ctx.Err() != nil || !drillID.MatchString(id) {
+	for _, entry := range entries {
+		id, isLock := strings.CutSuffix(entry.Name(), lockSuffix)
+		if ctx.Err() != nil || !isLock || !drillID.MatchString(id) {
 			continue
 		}
 		dead, err := reapOne(work, id)
@@ -63,6 +63,9 @@ const killRounds = 100
 
 // killServers ends what still runs of a drill's server.
 func killServers(dir, id string) error {
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = resolved
+	}
 	for range killRounds {
 		pids, err := processesOf(dir, id)
 		if err != nil {
@@ -81,7 +84,7 @@ func killServers(dir, id string) error {
 	return fmt.Errorf("processes of drill %s go on although they were killed", id)
 }
 
-// processesOf lists the processes of a drill's server. The postmaster and the commands that it starts have the drill's
+// processesOf lists the processes of a drill's server, whose directory is given without links on its way. The postmaster and the commands that it starts have the drill's
 // nonce in their environment. PostgreSQL's other processes write their titles over theirs, but work in the data
 // directory.
 func processesOf(dir, id string) ([]int, error) {

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"syscall"
@@ -43,6 +44,12 @@ func (e *ShortError) Error() string {
 	return fmt.Sprintf("the server %s at %s, but %s", e.Proof.Outcome, e.Proof.ReachedLSN, e.Why)
 }
 
+// errNoReaders says that the server would not take readers, and so could not pause, either
+// (recoveryPausesHere in xlogrecovery.c).
+var errNoReaders = errors.New("the target was reached, but the server takes no readers there, and so nothing could be looked at:" +
+	" a transaction with more than 64 subtransactions was at work when the backup began and has not ended before the target;" +
+	" drill to a later target, or from a later backup")
+
 // headerRoom is how far the end of the last replayed record can lie before the start of the next one: the header of a
 // segment's first page and the padding before it (XLogLongPageHeaderData in xlog_internal.h has 40 bytes).
 const headerRoom = 64
@@ -50,13 +57,14 @@ const headerRoom = 64
 // proven holds what the server says against the plan: that it stopped for the target's sake, and where.
 func proven(plan restore.Plan, proof server.Proof) error {
 	target, reached := plan.Target, proof.ReachedLSN
-	if proof.Outcome != server.Paused {
-		return &ShortError{Proof: proof, Why: "it was to pause at its target"}
-	}
 	if err := plan.CheckReached(restore.Reached{StopReason: proof.StopReason, LSN: reached}); err != nil {
 		return &ShortError{Proof: proof, Why: err.Error()}
 	}
 	switch {
+	case proof.Outcome == server.Promoted:
+		return errNoReaders
+	case proof.Outcome != server.Paused:
+		return &ShortError{Proof: proof, Why: "it was to pause at its target"}
 	case reached+headerRoom < target.StopLSN:
 		return &ShortError{Proof: proof, Why: "that is short of " + target.StopLSN.String()}
 	case stopsBefore(target) && reached > target.StopLSN:
