@@ -71,9 +71,8 @@ func TestReapEndsProcesses(t *testing.T) {
 	}
 	named := exec.Command("sleep", "600")
 	named.Env = []string{nonceName + "=" + id}
-	titled := exec.Command("sh", "-c", "exec sleep 600", "postgres: startup")
+	titled := exec.Command("sh", "-c", "read wait", "postgres: startup")
 	titled.Dir = data
-	titled.Args = []string{"sh", "-c", "read wait", "postgres: startup"}
 	pipe, err := titled.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -87,18 +86,24 @@ func TestReapEndsProcesses(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = cmd.Process.Kill() })
 	}
-	var waiting sync.WaitGroup
+	ended := make(chan *exec.Cmd, 2)
 	for _, cmd := range []*exec.Cmd{named, titled} {
-		waiting.Go(func() { _ = cmd.Wait() }) // as zombies they would still be there
+		go func() {
+			_ = cmd.Wait() // as zombies they would still be there
+			ended <- cmd
+		}()
 	}
 	if reaped, err := Reap(t.Context(), work); err != nil || len(reaped) != 1 {
 		t.Errorf("reaped %v: %v", reaped, err)
 	}
-	waiting.Wait()
-	for _, cmd := range []*exec.Cmd{named, titled} {
-		status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
-		if !ok || status.Signal() != syscall.SIGKILL {
-			t.Errorf("%v ended by %v", cmd.Args, cmd.ProcessState)
+	for range 2 {
+		select {
+		case cmd := <-ended:
+			if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+				t.Errorf("%v ended by %v", cmd.Args, cmd.ProcessState)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("a process goes on")
 		}
 	}
 	if err := other.Process.Signal(syscall.Signal(0)); err != nil {

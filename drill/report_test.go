@@ -3,6 +3,7 @@ package drill
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"regexp"
 	"strings"
@@ -188,5 +189,32 @@ func TestTrends(t *testing.T) {
 	}
 	if alone := trends(withSelf(nil, self)); len(alone) > 0 {
 		t.Errorf("one drill makes the trends %+v", alone)
+	}
+}
+
+// TestJUnit wants failures for what failed and errors for what is not proven, so that no CI takes them for success.
+func TestJUnit(t *testing.T) {
+	t.Parallel()
+	r := failedResult()
+	r.Checks[0].Detail = "bell \a and <markup>"
+	var b bytes.Buffer
+	if err := WriteJUnit(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	var suite junitSuite
+	if err := xml.Unmarshal(b.Bytes(), &suite); err != nil {
+		t.Fatal(err)
+	}
+	cases := len(r.Checks) + len(r.Targets) + len(r.Rows.Tables)
+	if suite.Tests != cases || len(suite.Cases) != cases || suite.Failures != 3 || suite.Errors != 2 || suite.Time != 4.1 {
+		t.Errorf("suite of %d tests (%d cases), %d failures, %d errors, %g s", suite.Tests, len(suite.Cases), suite.Failures, suite.Errors, suite.Time)
+	}
+	for _, c := range suite.Cases {
+		switch {
+		case c.Class == "check" && c.Name == CheckRows && (c.Failure == nil || !strings.Contains(c.Failure.Message, "2900 rows")):
+			t.Errorf("%+v", c)
+		case c.Class == "check" && c.Name == CheckRepository && (c.Error == nil || !strings.HasPrefix(c.Error.Message, "not run: ")):
+			t.Errorf("%+v", c)
+		}
 	}
 }
