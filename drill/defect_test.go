@@ -2,6 +2,7 @@ package drill_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"lifeboat/drill"
 	"lifeboat/internal/pgtest"
 	"lifeboat/storage/catalog"
+	"lifeboat/storage/fault"
+	"lifeboat/storage/file"
 	"lifeboat/verify/census"
 )
 
@@ -31,6 +34,7 @@ func TestDefectsAreFound(t *testing.T) {
 	s.drill(t, s.options(t)) // so that there is evidence to be damaged
 	defects := append(damages(), missing()...)
 	defects = append(defects, surroundings()...)
+	defects = append(defects, outages()...)
 	defects = append(defects, wrongCensuses(h.census)...)
 	if pgtest.UnprivilegedUser() != nil {
 		defects = append(defects, closedDirectory())
@@ -52,6 +56,9 @@ func TestDefectsAreFound(t *testing.T) {
 				t.Errorf("check %q: %s: %s; want %s and %q", d.check, got.Result, got.Detail, d.want, d.detail)
 			}
 			wantWhys(t, r)
+			if d.check != drill.CheckDocumented {
+				c.wantKept(t, r)
+			}
 			if found := leavings(o.WorkDirectory); len(found) > 0 && !strings.HasSuffix(found[0], "/evidence") {
 				t.Errorf("left behind: %v", found)
 			}
@@ -155,6 +162,48 @@ func (s *store) firstSegment(t *testing.T) string {
 	}
 	name := segmentName(inventory.Backups[0])
 	return s.objects("wal/*/*/" + name)[0]
+}
+
+// outages are of a store that does not answer for a while: nothing bad is shown by that, and nothing good.
+func outages() []defect {
+	return []defect{
+		{
+			name: "an outage at the backup", want: drill.Unproven, check: drill.CheckBackup, detail: "the store is away",
+			seed: func(_ *testing.T, s *store, o *drill.Options) {
+				s.outage(o, fault.Get, "clusters/*/*/backups/*/packs/*/*")
+			},
+		},
+		{
+			name: "an outage at the census", want: drill.Unproven, check: drill.CheckRows, detail: "the store is away",
+			seed: func(_ *testing.T, s *store, o *drill.Options) { s.outage(o, fault.Get, "clusters/*/*/censuses/*") },
+		},
+		{
+			name: "an outage at the plan", want: drill.Unproven, check: drill.CheckPITR, detail: "the store is away",
+			seed: func(_ *testing.T, s *store, o *drill.Options) { s.outage(o, fault.List, "clusters/*/*/wal/") },
+		},
+		{
+			name: "an outage at the verification", want: drill.Unproven, check: drill.CheckRepository, detail: "the store is away",
+			seed: func(_ *testing.T, s *store, o *drill.Options) {
+				s.outage(o, fault.Get, "clusters/*/*/drills/*/report.html")
+			},
+		},
+	}
+}
+
+// outage lets one kind of call fail.
+func (s *store) outage(o *drill.Options, op fault.Op, keys string) {
+	s.t.Helper()
+	bucket, err := file.Open(s.root, file.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	faulty := fault.Wrap(bucket, fault.NewSet(fault.Rule{Op: op, Key: keys, Times: -1, Action: fault.Fail(errors.New("the store is away"))}))
+	if o.Repository, err = catalog.Open(s.t.Context(), faulty); err != nil {
+		s.t.Fatal(err)
+	}
+	if o.Cluster, err = o.Repository.Cluster(s.t.Context(), clusterName); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // surroundings are wrong beside the repository.
