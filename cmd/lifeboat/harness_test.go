@@ -55,8 +55,9 @@ func (in *installation) start(o pgtest.Options) {
 	in.t.Helper()
 	o.ArchiveCommand = fmt.Sprintf(`"%s/lifeboat-wal" push --config "%s" %%p`, in.bin, in.config)
 	o.OwnIdentity = true
-	// The restored server has it from here; the default, localhost, is a name that not every machine knows.
-	o.Settings = map[string]string{"listen_addresses": "127.0.0.1"}
+	// The restored server has these from here: not every machine knows localhost, or has the distribution's directory
+	// for sockets.
+	o.Settings = map[string]string{"listen_addresses": "127.0.0.1", "unix_socket_directories": "/tmp"}
 	in.server = pgtest.Start(in.t, in.install, o)
 	in.configure(in.server.DSN("postgres"), in.server.DataDir)
 }
