@@ -78,6 +78,7 @@ func newCluster(t testing.TB, install Install, dir, dataDir string, options Opti
 	c.flags = []string{
 		"-D", dataDir, "-p", strconv.Itoa(port), "-k", dir, "-c", "listen_addresses=",
 		"-c", "fsync=" + onOff(options.Fsync),
+		"-c", "dynamic_shared_memory_type=mmap", // in the data directory, so that a killed server leaves none behind
 	}
 	t.Cleanup(c.discard)
 	return c
