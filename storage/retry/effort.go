@@ -26,6 +26,27 @@ type effort struct {
 	failed  int       // attempts since then
 }
 
+// Do repeats one attempt at something as a Bucket would: for drivers that send an object in parts and hold each of them
+// until it has arrived. The context of an attempt ends when it makes no progress, see storage.Progress; who waits for
+// the whole is told of each attempt.
+func Do(ctx context.Context, opts Options, location, op, key string, attempt func(context.Context) error) error {
+	opts = opts.withDefaults()
+	e := &effort{Options: opts, op: op, key: key, since: opts.Now()}
+	for {
+		storage.Progress(ctx)
+		w := newWatch(ctx, opts.AttemptTimeout, op, key, location)
+		err := w.explain(attempt(w.ctx))
+		w.stop()
+		if err == nil {
+			storage.Progress(ctx)
+			return nil
+		}
+		if err := e.again(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
 func (b *Bucket) begin(op, key string) *effort {
 	return &effort{Options: b.opts, op: op, key: key, since: b.opts.Now()}
 }

@@ -19,15 +19,26 @@ type watch struct {
 }
 
 func (b *Bucket) newWatch(ctx context.Context, op, key string) *watch {
-	w := &watch{limit: b.opts.AttemptTimeout}
+	return newWatch(ctx, b.opts.AttemptTimeout, op, key, b.Location())
+}
+
+func newWatch(ctx context.Context, limit time.Duration, op, key, location string) *watch {
+	w := &watch{limit: limit}
 	w.stalled = &storage.Error{
-		Op: op, Key: key, Location: b.Location(), Err: fmt.Errorf("no progress for %s: %w", w.limit, storage.ErrUnavailable),
+		Op: op, Key: key, Location: location, Err: fmt.Errorf("no progress for %s: %w", limit, storage.ErrUnavailable),
 	}
-	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	w.ctx, w.cancel = context.WithCancelCause(storage.WithProgress(ctx, w.heard))
 	if w.limit > 0 {
 		w.timer = time.AfterFunc(w.limit, func() { w.cancel(w.stalled) })
 	}
 	return w
+}
+
+// heard is news of progress from below: unlike progress it leaves a pause as it is.
+func (w *watch) heard() {
+	if w.timer != nil && w.timer.Stop() {
+		w.timer.Reset(w.limit)
+	}
 }
 
 // progress gives the attempt its full time again.
