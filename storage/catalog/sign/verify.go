@@ -1,0 +1,41 @@
+package sign
+
+import (
+	"errors"
+	"fmt"
+
+	"aead.dev/minisign"
+)
+
+var (
+	// ErrInvalid says that the signature is none, or not one of this message.
+	ErrInvalid = errors.New("invalid signature")
+	// ErrUntrusted says that the signature is of a key that is not among the trusted ones.
+	ErrUntrusted = errors.New("signed with a key that is not trusted")
+)
+
+// Verify checks a .minisig file against message, and returns its trusted comment. It is nil-error only where the signature
+// is whole, of the hashed kind, and made by one of keys; [ErrInvalid] or [ErrUntrusted] otherwise.
+func Verify(keys []PublicKey, message, signature []byte) (comment string, err error) {
+	var s minisign.Signature
+	if err := s.UnmarshalText(signature); err != nil {
+		return "", fmt.Errorf("%w: it is not in the format of minisign", ErrInvalid)
+	}
+	if s.Algorithm != minisign.HashEdDSA {
+		return "", fmt.Errorf("%w: it is of the old kind, which does not hash the message first", ErrInvalid)
+	}
+	known := false
+	for _, key := range keys {
+		if key.key.ID() != s.KeyID {
+			continue
+		}
+		if minisign.Verify(key.key, message, signature) {
+			return s.TrustedComment, nil
+		}
+		known = true
+	}
+	if known {
+		return "", fmt.Errorf("%w: it is not one of these bytes", ErrInvalid)
+	}
+	return "", fmt.Errorf("%w: key %s", ErrUntrusted, keyID(s.KeyID))
+}
