@@ -12,7 +12,7 @@ func (c *Cluster) Record(ctx context.Context, label string) (Record, error) {
 	if err := checkID("backup", label); err != nil {
 		return Record{}, err
 	}
-	raw, err := getBytes(ctx, c.bucket, c.recordKey(label))
+	raw, err := c.getBytes(ctx, c.recordKey(label))
 	if err != nil {
 		return Record{}, fmt.Errorf("backup %s: %w", label, err)
 	}

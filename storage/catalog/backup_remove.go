@@ -46,7 +46,7 @@ func (c *Cluster) removeUnfinished(ctx context.Context, label string) error {
 // after the first step no commit can succeed any more (see checkStillStarted).
 func (c *Cluster) withdrawStart(ctx context.Context, label string) error {
 	key := c.startedKey(label)
-	document, err := getBytes(ctx, c.bucket, key)
+	document, err := c.getBytes(ctx, key)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}
@@ -58,7 +58,7 @@ func (c *Cluster) withdrawStart(ctx context.Context, label string) error {
 	}
 	committed := c.checkNoRecord(ctx, label)
 	if errors.Is(committed, ErrCommitted) {
-		return errors.Join(committed, putBytes(ctx, c.bucket, key, document))
+		return errors.Join(committed, c.putBytes(ctx, key, document))
 	}
 	return committed
 }

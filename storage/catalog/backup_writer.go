@@ -41,7 +41,7 @@ func (c *Cluster) StartBackup(ctx context.Context, started StartedBackup) (*Back
 	if err := checkID("start backup", started.Label); err != nil {
 		return nil, err
 	}
-	if err := claimDocument(ctx, c.bucket, c.startedKey(started.Label), kindStarted, started); err != nil {
+	if err := c.claimDocument(ctx, c.startedKey(started.Label), kindStarted, started); err != nil {
 		return nil, fmt.Errorf("start backup %s: %w", started.Label, err)
 	}
 	w := &BackupWriter{cluster: c, started: started, packSize: packSize}
@@ -108,7 +108,7 @@ func (w *BackupWriter) Commit(ctx context.Context, rec Record) error {
 		return fmt.Errorf("commit backup %s: %w", w.started.Label, err)
 	}
 	key := w.cluster.recordKey(rec.Label)
-	if err := putDocument(ctx, w.cluster.bucket, key, kindRecord, rec); err != nil {
+	if err := w.cluster.putDocument(ctx, key, kindRecord, rec); err != nil {
 		return fmt.Errorf("commit backup %s: %w", w.started.Label, err)
 	}
 	if err := w.checkStillStarted(ctx); err != nil {

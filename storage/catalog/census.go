@@ -14,7 +14,7 @@ func (c *Cluster) PutCensus(ctx context.Context, id string, body json.RawMessage
 	if err := checkID("census", id); err != nil {
 		return err
 	}
-	return putDocument(ctx, c.bucket, c.censusKey(id), kindCensus, named{ID: id, Body: body})
+	return c.putDocument(ctx, c.censusKey(id), kindCensus, named{ID: id, Body: body})
 }
 
 // Census reads the body of a census. storage.ErrNotFound where there is none of the id, *DamagedError, *VersionError.
@@ -24,7 +24,7 @@ func (c *Cluster) Census(ctx context.Context, id string) (json.RawMessage, error
 	}
 	var body named
 	key := c.censusKey(id)
-	if err := getDocument(ctx, c.bucket, key, kindCensus, &body); err != nil {
+	if err := c.getDocument(ctx, key, kindCensus, &body); err != nil {
 		return nil, err
 	}
 	return body.Body, body.check(key, id)

@@ -20,7 +20,7 @@ type Identity struct {
 
 // Cluster is one PostgreSQL cluster in a repository. It is safe for concurrent use.
 type Cluster struct {
-	bucket   storage.Bucket
+	*store
 	name     string
 	identity Identity
 	root     string // what the keys of its data start with
@@ -56,7 +56,7 @@ func (r *Repository) Register(ctx context.Context, name string, id Identity, now
 // registerNew stores the document, or finds the one that somebody else has stored meanwhile.
 func (r *Repository) registerNew(ctx context.Context, name string, id Identity, now time.Time) (*Cluster, error) {
 	body := clusterBody{Name: name, Identity: id, Registered: now.UTC()}
-	err := putDocument(ctx, r.bucket, clusterKey(name), kindCluster, body)
+	err := r.putDocument(ctx, clusterKey(name), kindCluster, body)
 	if err != nil && !errors.Is(err, storage.ErrExists) {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (r *Repository) Cluster(ctx context.Context, name string) (*Cluster, error)
 		return nil, fmt.Errorf("cluster %q: %w", name, err)
 	}
 	return &Cluster{
-		bucket:   r.bucket,
+		store:    r.store,
 		name:     name,
 		identity: body.Identity,
 		root:     clusterRoot(name, body.SystemIdentifier),
@@ -88,7 +88,7 @@ func (r *Repository) Cluster(ctx context.Context, name string) (*Cluster, error)
 func (r *Repository) clusterBody(ctx context.Context, name string) (clusterBody, error) {
 	var body clusterBody
 	key := clusterKey(name)
-	if err := getDocument(ctx, r.bucket, key, kindCluster, &body); err != nil {
+	if err := r.getDocument(ctx, key, kindCluster, &body); err != nil {
 		return body, err
 	}
 	if body.Name != name {

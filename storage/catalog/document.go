@@ -2,16 +2,11 @@ package catalog
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
-
-	"lifeboat/storage"
 )
 
 // documentVersion is the version that this program writes, and the newest that it reads.
@@ -100,74 +95,4 @@ func openEnvelope(key, kind string, raw []byte) (envelope, error) {
 		return e, damaged(key, "%s document has version %d, which never was", kind, e.Version)
 	}
 	return e, nil
-}
-
-// claimDocument stores a new document durably. Of any number of competing calls one succeeds; the others get
-// storage.ErrExists.
-func claimDocument(ctx context.Context, b storage.Bucket, key, kind string, body any) error {
-	line, err := encodeDocument(kind, body)
-	if err != nil {
-		return err
-	}
-	return claimBytes(ctx, b, key, line)
-}
-
-// putDocument stores a document durably, where no other one stands under the key: storage.ErrExists otherwise. The
-// same document once more is no error, so that it may be called again after an attempt of unknown outcome.
-func putDocument(ctx context.Context, b storage.Bucket, key, kind string, body any) error {
-	line, err := encodeDocument(kind, body)
-	if err != nil {
-		return err
-	}
-	return putBytes(ctx, b, key, line)
-}
-
-// claimBytes is claimDocument for any object of known content.
-func claimBytes(ctx context.Context, b storage.Bucket, key string, content []byte) error {
-	err := b.Put(ctx, key, bytes.NewReader(content), storage.PutOptions{IfAbsent: true, Size: int64(len(content))})
-	if err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
-	}
-	return nil
-}
-
-// putBytes is putDocument for any object of known content.
-func putBytes(ctx context.Context, b storage.Bucket, key string, content []byte) error {
-	err := claimBytes(ctx, b, key, content)
-	if !errors.Is(err, storage.ErrExists) {
-		return err
-	}
-	stored, readErr := getBytes(ctx, b, key)
-	if readErr != nil {
-		return fmt.Errorf("compare with what is stored: %w", readErr)
-	}
-	if !bytes.Equal(stored, content) {
-		return err
-	}
-	return nil
-}
-
-// getDocument reads one document. storage.ErrNotFound where it is absent, *DamagedError, *VersionError.
-func getDocument(ctx context.Context, b storage.Bucket, key, kind string, body any) error {
-	raw, err := getBytes(ctx, b, key)
-	if err != nil {
-		return err
-	}
-	return decodeDocument(key, kind, raw, body)
-}
-
-// getBytes reads a whole object that is no longer than a document may be.
-func getBytes(ctx context.Context, b storage.Bucket, key string) ([]byte, error) {
-	r, err := b.Get(ctx, key, 0, -1)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
-	}
-	raw, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
-	if err := errors.Join(err, r.Close()); err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
-	}
-	if len(raw) > maxDocument {
-		return nil, damaged(key, "is longer than any document, %d bytes", maxDocument)
-	}
-	return raw, nil
 }

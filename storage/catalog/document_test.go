@@ -104,10 +104,10 @@ func TestDocumentIsClaimedOnceAndPutAgain(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	claim := func(text string) error {
-		return claimDocument(t.Context(), s.bucket, "x/claimed.json", kindCensus, greeting{Text: text})
+		return s.repo.claimDocument(t.Context(), "x/claimed.json", kindCensus, greeting{Text: text})
 	}
 	put := func(text string) error {
-		return putDocument(t.Context(), s.bucket, "x/put.json", kindCensus, greeting{Text: text})
+		return s.repo.putDocument(t.Context(), "x/put.json", kindCensus, greeting{Text: text})
 	}
 	if err := errors.Join(claim("a"), put("a"), put("a")); err != nil {
 		t.Fatal(err)

@@ -46,11 +46,11 @@ func (c *Cluster) PutEvidence(ctx context.Context, id string, files map[string][
 		document.Files[name] = sumOf(content)
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := putBytes(ctx, c.bucket, c.drillKey(id, name), files[name]); err != nil {
+		if err := c.putBytes(ctx, c.drillKey(id, name), files[name]); err != nil {
 			return fmt.Errorf("store evidence of drill %s: %w", id, err)
 		}
 	}
-	return putDocument(ctx, c.bucket, c.drillKey(id, evidenceFile), kindEvidence, document)
+	return c.putDocument(ctx, c.drillKey(id, evidenceFile), kindEvidence, document)
 }
 
 // checkEvidenceFile refuses names that cannot stand in a key, or that mean something else there.
@@ -84,7 +84,7 @@ func (c *Cluster) EvidenceFile(ctx context.Context, id, name string) ([]byte, er
 
 // evidenceFile reads a file and compares it with what it must be. One that is not there is damage.
 func (c *Cluster) evidenceFile(ctx context.Context, key string, want fileSum) ([]byte, error) {
-	content, err := getBytes(ctx, c.bucket, key)
+	content, err := c.getBytes(ctx, key)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, damaged(key, "is gone, though the evidence stands for it")
 	}
@@ -104,7 +104,7 @@ func (c *Cluster) evidence(ctx context.Context, id string) (evidenceBody, error)
 		return document, err
 	}
 	key := c.drillKey(id, evidenceFile)
-	if err := getDocument(ctx, c.bucket, key, kindEvidence, &document); err != nil {
+	if err := c.getDocument(ctx, key, kindEvidence, &document); err != nil {
 		return evidenceBody{}, err
 	}
 	for name := range document.Files {

@@ -42,7 +42,7 @@ func (c *Cluster) PutFinding(ctx context.Context, f Finding) error {
 	if err := checkID("finding of kind", f.Kind); err != nil {
 		return err
 	}
-	err := claimDocument(ctx, c.bucket, c.findingKey(f.id()), kindFinding, f)
+	err := c.claimDocument(ctx, c.findingKey(f.id()), kindFinding, f)
 	if err != nil && !errors.Is(err, storage.ErrExists) {
 		return fmt.Errorf("store finding about %s: %w", f.Name, err)
 	}
@@ -66,7 +66,7 @@ func (c *Cluster) findings(ctx context.Context) ([]Finding, []Problem, error) {
 	var found []Finding
 	problems, err := c.eachDocument(ctx, c.findingPrefix(), func(key string) error {
 		var f Finding
-		if err := getDocument(ctx, c.bucket, key, kindFinding, &f); err != nil {
+		if err := c.getDocument(ctx, key, kindFinding, &f); err != nil {
 			return err
 		}
 		if key != c.findingKey(f.id()) {

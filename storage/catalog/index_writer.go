@@ -33,7 +33,7 @@ func (w *BackupWriter) storeIndex(ctx context.Context) (IndexRef, error) {
 	var result stored
 	uploads, ctx := errgroup.WithContext(ctx)
 	key := w.cluster.indexKey(w.started.Label)
-	out := startUpload(ctx, uploads, w.cluster.bucket, key, func(s stored) { result = s })
+	out := w.cluster.startUpload(ctx, uploads, key, func(s stored) { result = s })
 	iw := &indexWriter{out: out, encoder: encoder}
 	end, err := w.writeIndex(iw, packs)
 	if err != nil {

@@ -70,7 +70,7 @@ func (p *packSequence) startPack() error {
 	ref := packRef{label: p.writer.started.Label, stream: p.stream, sequence: p.sequence}
 	p.ordinal = p.writer.packs.reserve(ref)
 	ordinal := p.ordinal
-	p.current = startUpload(p.ctx, p.uploads, p.writer.cluster.bucket, p.writer.cluster.packKey(ref), func(s stored) {
+	p.current = p.writer.cluster.startUpload(p.ctx, p.uploads, p.writer.cluster.packKey(ref), func(s stored) {
 		p.writer.packs.complete(ordinal, s)
 	})
 	return nil

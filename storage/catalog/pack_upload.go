@@ -32,14 +32,14 @@ type stored struct {
 
 // startUpload begins a conditional Put. Once it is durable, done gets what was stored. The end of ctx fails it, and
 // leaves nothing under the key.
-func startUpload(ctx context.Context, g *errgroup.Group, b storage.Bucket, key string, done func(stored)) *upload {
+func (s *store) startUpload(ctx context.Context, g *errgroup.Group, key string, done func(stored)) *upload {
 	reader, writer := io.Pipe()
 	u := &upload{key: key, pipe: writer, buffer: bufio.NewWriterSize(writer, uploadBuffer)}
 	g.Go(func() error {
 		stop := context.AfterFunc(ctx, func() { _ = reader.CloseWithError(context.Cause(ctx)) })
 		defer stop()
 		body := &countingHash{in: reader, hash: sha256.New()}
-		err := b.Put(ctx, key, body, storage.PutOptions{IfAbsent: true, Size: -1})
+		err := s.put(ctx, key, body, storage.PutOptions{IfAbsent: true, Size: -1})
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}

@@ -11,7 +11,7 @@ import (
 
 // Repository is a place that holds the backups of clusters. It is safe for concurrent use.
 type Repository struct {
-	bucket storage.Bucket
+	*store
 }
 
 // repositoryBody is the body of the repository's document.
@@ -25,7 +25,7 @@ func Create(ctx context.Context, b storage.Bucket, now time.Time) (*Repository, 
 	if !errors.Is(err, ErrNoRepository) {
 		return r, err
 	}
-	err = putDocument(ctx, b, repositoryKey, kindRepository, repositoryBody{Created: now.UTC()})
+	err = newStore(b).putDocument(ctx, repositoryKey, kindRepository, repositoryBody{Created: now.UTC()})
 	if err != nil && !errors.Is(err, storage.ErrExists) {
 		return nil, fmt.Errorf("create repository in %s: %w", b.Location(), err)
 	}
@@ -36,14 +36,15 @@ func Create(ctx context.Context, b storage.Bucket, now time.Time) (*Repository, 
 // *DamagedError, *VersionError, and whatever the store says.
 func Open(ctx context.Context, b storage.Bucket) (*Repository, error) {
 	var body repositoryBody
-	err := getDocument(ctx, b, repositoryKey, kindRepository, &body)
+	s := newStore(b)
+	err := s.getDocument(ctx, repositoryKey, kindRepository, &body)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("open repository in %s: %w", b.Location(), ErrNoRepository)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open repository in %s: %w", b.Location(), err)
 	}
-	return &Repository{bucket: b}, nil
+	return &Repository{s}, nil
 }
 
 // Location names the place in messages, without secrets.

@@ -133,8 +133,8 @@ func TestClusterTellsAbsentFromUnreachableAndSwapped(t *testing.T) {
 	if _, err := s.repo.Cluster(t.Context(), "other"); !isDamaged(err) {
 		t.Errorf("document of another cluster: %v, want a *DamagedError", err)
 	}
-	broken := Repository{bucket: fault.Wrap(s.bucket,
-		fault.NewSet(fault.Rule{Op: fault.Get, Times: -1, Action: fault.Fail(errOutage)}))}
+	broken := Repository{newStore(fault.Wrap(s.bucket,
+		fault.NewSet(fault.Rule{Op: fault.Get, Times: -1, Action: fault.Fail(errOutage)})))}
 	for what, err := range map[string]error{
 		"cluster":  second(broken.Cluster(t.Context(), "main")),
 		"register": second(broken.Register(t.Context(), "new", sceneIdentity(), sceneTime)),

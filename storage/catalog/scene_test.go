@@ -59,7 +59,7 @@ func (s *scene) faulty(t *testing.T, rules ...fault.Rule) *Cluster {
 // through is the scene's cluster seen through another bucket.
 func (s *scene) through(b storage.Bucket) *Cluster {
 	c := *s.cluster
-	c.bucket, c.codecs = b, new(codecs)
+	c.store, c.codecs = newStore(b), new(codecs)
 	return &c
 }
 

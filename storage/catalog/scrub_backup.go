@@ -48,7 +48,7 @@ func (b *backupScrub) checkStarted() {
 	key := b.cluster.startedKey(b.label)
 	b.check(key, damageDocument, func(ctx context.Context) error {
 		var started StartedBackup
-		err := getDocument(ctx, b.cluster.bucket, key, kindStarted, &started)
+		err := b.cluster.getDocument(ctx, key, kindStarted, &started)
 		switch {
 		case errors.Is(err, storage.ErrNotFound) && !slices.Contains(b.names, recordFile):
 			return nil

@@ -56,7 +56,7 @@ func idOfDocument(key, prefix string) (string, bool) {
 
 func (c *Cluster) checkFinding(ctx context.Context, key string) error {
 	var f Finding
-	if err := getDocument(ctx, c.bucket, key, kindFinding, &f); err != nil {
+	if err := c.getDocument(ctx, key, kindFinding, &f); err != nil {
 		return err
 	}
 	if key != c.findingKey(f.id()) {

@@ -9,9 +9,9 @@ import (
 // maxWindow is the largest window of a zstd frame that is decoded, in bytes; it bounds a decoder's memory.
 const maxWindow = 8 << 20
 
-// codecs keeps the encoders and decoders of WAL objects for their next use, since they are dear to make.
+// codecs keeps the encoders, decoders and spools of WAL objects for their next use, since they are dear to make.
 type codecs struct {
-	encoders, decoders sync.Pool
+	encoders, decoders, spools sync.Pool
 }
 
 // walWindow is how far back the encoder looks for repetitions, in bytes: more finds hardly any, and costs memory.
@@ -45,5 +45,20 @@ func (c *codecs) decoder() (*zstd.Decoder, error) {
 func (c *codecs) putDecoder(d *zstd.Decoder) {
 	if d.Reset(nil) == nil {
 		c.decoders.Put(d)
+	}
+}
+
+// spool is an empty one, to be put back after use.
+func (c *codecs) spool() *byteSpool {
+	if s, ok := c.spools.Get().(*byteSpool); ok {
+		return s
+	}
+	return newByteSpool()
+}
+
+// putSpool takes a spool back.
+func (c *codecs) putSpool(s *byteSpool) {
+	if s.reset() == nil {
+		c.spools.Put(s)
 	}
 }

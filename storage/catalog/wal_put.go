@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,7 @@ import (
 type WALFile struct {
 	Name    wal.FileName
 	Size    int64                         // in bytes
-	Open    func() (io.ReadCloser, error) // opens the file from its start; called twice or more often
+	Open    func() (io.ReadCloser, error) // opens the file from its start; called once
 	Summary *wal.Summary                  // of a segment or partial segment, nil for all else
 }
 
@@ -36,7 +35,7 @@ func (e *ConflictError) Error() string {
 }
 
 // PutWAL stores a file durably under its name, or proves that the same file is there, durable and undamaged: then
-// stored is false and err is nil. It reads the file twice, and refuses one that changed in between.
+// stored is false and err is nil. It reads the file once, and refuses one that does not have the size that it says.
 //
 // Other content under the name is never overwritten: the error is a *ConflictError, and a finding is stored. Where the
 // stored object is damaged the error is a *DamagedError, where the file comes from another cluster a *ForeignError.
@@ -44,13 +43,15 @@ func (c *Cluster) PutWAL(ctx context.Context, f WALFile, now time.Time) (stored 
 	if err := c.checkWALFile(f); err != nil {
 		return false, fmt.Errorf("archive %s: %w", f.Name, err)
 	}
-	h, err := c.describeWAL(f, now)
+	content := c.codecs.spool()
+	defer c.codecs.putSpool(content)
+	object, err := c.encodeWAL(f, now, content)
 	if err != nil {
 		return false, fmt.Errorf("archive %s: %w", f.Name, err)
 	}
-	err = c.storeWAL(ctx, f, h)
+	err = c.storeWAL(ctx, c.walKey(f.Name), object)
 	if errors.Is(err, storage.ErrExists) {
-		return false, c.compareWAL(ctx, f.Name, h, now)
+		return false, c.compareWAL(ctx, f.Name, object.header, now)
 	}
 	if err != nil {
 		return false, fmt.Errorf("archive %s: %w", f.Name, err)
@@ -75,52 +76,10 @@ func (c *Cluster) checkWALFile(f WALFile) error {
 	return c.checkWALSize(f.Name, f.Size)
 }
 
-// describeWAL reads the file for the first time.
-func (c *Cluster) describeWAL(f WALFile, now time.Time) (WALHeader, error) {
-	sum, err := hashFile(f)
-	if err != nil {
-		return WALHeader{}, err
-	}
-	return WALHeader{
-		Name:             f.Name.String(),
-		SystemIdentifier: c.identity.SystemIdentifier,
-		Size:             f.Size,
-		SHA256:           sum,
-		ArchivedAt:       now.UTC(),
-		Summary:          f.Summary,
-	}, nil
-}
-
-// hashFile is the hexadecimal SHA-256 of the whole file, which must have the size that it says.
-func hashFile(f WALFile) (string, error) {
-	src, err := f.Open()
-	if err != nil {
-		return "", err
-	}
-	sum := newSideHash()
-	n, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{src}, make([]byte, walChunk))
-	if err := errors.Join(err, src.Close()); err != nil {
-		return "", err
-	}
-	if n != f.Size {
-		return "", fmt.Errorf("%d bytes where %d were announced: %w", n, f.Size, errChanged)
-	}
-	return hex.EncodeToString(sum.sha256()), nil
-}
-
-// storeWAL reads the file for the second time and stores it, in one request.
-func (c *Cluster) storeWAL(ctx context.Context, f WALFile, h WALHeader) error {
-	enc, err := c.codecs.encoder()
-	if err != nil {
-		return err
-	}
-	defer c.codecs.putEncoder(enc)
-	body, err := newWALBody(f, h, enc)
-	if err != nil {
-		return err
-	}
-	err = c.bucket.Put(ctx, c.walKey(f.Name), body, storage.PutOptions{IfAbsent: true, Size: -1})
-	return errors.Join(err, body.Close())
+// storeWAL stores an object in one request.
+func (c *Cluster) storeWAL(ctx context.Context, key string, object walObject) error {
+	body := object.parts.reader()
+	return c.put(ctx, key, body, storage.PutOptions{IfAbsent: true, Size: body.Size()})
 }
 
 // compareWAL proves that the stored file of the name is the one at hand.

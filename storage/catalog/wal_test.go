@@ -203,10 +203,10 @@ func TestPutWALIsRetriedFromItsStart(t *testing.T) {
 			s := newScene(t)
 			f := segment(t, segmentName, "")
 			c := s.faulty(t, fault.Rule{Op: fault.Put, Action: action})
-			c.bucket = retry.Wrap(c.bucket, retry.Options{
+			c = s.through(retry.Wrap(c.bucket, retry.Options{
 				Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now,
 				Sleep: func(context.Context, time.Duration) error { return nil },
-			})
+			}))
 			if _, err := c.PutWAL(t.Context(), f, sceneTime); err != nil {
 				t.Fatal(err)
 			}
@@ -249,12 +249,10 @@ func TestPutWALRefusesAFileThatChanges(t *testing.T) {
 	t.Parallel()
 	content := segmentBytes("before")
 	longer := append(bytes.Clone(content), 0)
-	for damage, second := range map[string][]byte{
-		"other bytes": segmentBytes("after"), "shorter": content[:4096], "empty": nil, "longer": longer,
-	} {
+	for damage, read := range map[string][]byte{"shorter": content[:4096], "empty": nil, "longer": longer} {
 		s := newScene(t)
 		f := segment(t, segmentName, "")
-		f.Open = opens(content, second)
+		f.Open = opens(read)
 		if _, err := s.cluster.PutWAL(t.Context(), f, sceneTime); !errors.Is(err, errChanged) {
 			t.Errorf("%s: %v, want errChanged", damage, err)
 		}
@@ -264,13 +262,8 @@ func TestPutWALRefusesAFileThatChanges(t *testing.T) {
 	}
 }
 
-// opens gives one content after the other, the last one again and again.
-func opens(contents ...[]byte) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) {
-		content := contents[0]
-		contents = contents[min(1, len(contents)-1):]
-		return io.NopCloser(bytes.NewReader(content)), nil
-	}
+func opens(content []byte) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
 }
 
 func TestPutWALRefusesWhatCannotBelongToTheCluster(t *testing.T) {
@@ -395,8 +388,8 @@ func TestGetWALHoldsTheSizeThatTheHeaderPromises(t *testing.T) {
 	s := newScene(t)
 	for _, size := range []int64{0, 100, 9999, 10001, 1 << 20} {
 		f := fileOf(t, "00000002.history", make([]byte, 10000))
-		h := must(s.cluster.describeWAL(f, sceneTime))(t)
-		object := must(io.ReadAll(must(newWALBody(f, h, must(s.cluster.codecs.encoder())(t)))(t)))(t)
+		made := must(s.cluster.encodeWAL(f, sceneTime, newByteSpool()))(t)
+		h, object := made.header, must(io.ReadAll(made.parts.reader()))(t)
 		content := object[len(must(encodeWALHeader(h))(t)) : len(object)-walTrailerSize]
 		h.Size = size
 		forged := append(must(encodeWALHeader(h))(t), content...)
@@ -516,21 +509,15 @@ func TestHasLaterWALDuringAnOutageIsAnError(t *testing.T) {
 func FuzzDecodeWAL(f *testing.F) {
 	name := wal.HistoryFile(2)
 	c := &Cluster{identity: sceneIdentity(), root: "clusters/main/1/", codecs: new(codecs)}
-	h := WALHeader{Name: name.String(), SystemIdentifier: c.identity.SystemIdentifier, ArchivedAt: sceneTime}
 	for _, text := range []string{"", "1\t0/5000000\tno reason\n"} {
-		h.Size, h.SHA256 = int64(len(text)), sumOf([]byte(text)).SHA256
-		file := WALFile{Name: name, Size: h.Size, Open: func() (io.ReadCloser, error) {
+		file := WALFile{Name: name, Size: int64(len(text)), Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader([]byte(text))), nil
 		}}
-		enc, err := c.codecs.encoder()
+		made, err := c.encodeWAL(file, sceneTime, newByteSpool())
 		if err != nil {
 			f.Fatal(err)
 		}
-		body, err := newWALBody(file, h, enc)
-		if err != nil {
-			f.Fatal(err)
-		}
-		object, err := io.ReadAll(body)
+		object, err := io.ReadAll(made.parts.reader())
 		if err != nil {
 			f.Fatal(err)
 		}
