@@ -274,7 +274,7 @@ func FuzzIndexSections(f *testing.F) {
 
 func FuzzRecord(f *testing.F) {
 	id := sceneIdentity()
-	c := &Cluster{name: "main", identity: id, root: clusterRoot("main", id.SystemIdentifier)}
+	c := &Cluster{store: newStore(sink{}, Keys{}, false), name: "main", identity: id, root: clusterRoot("main", id.SystemIdentifier)}
 	body := []byte(`{"label":"l","type":"full","cluster":"main","system_identifier":"7123456789012345678","start_lsn":"0/28"}`)
 	f.Add(body)
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -134,7 +134,7 @@ func TestClusterTellsAbsentFromUnreachableAndSwapped(t *testing.T) {
 		t.Errorf("document of another cluster: %v, want a *DamagedError", err)
 	}
 	broken := Repository{newStore(fault.Wrap(s.bucket,
-		fault.NewSet(fault.Rule{Op: fault.Get, Times: -1, Action: fault.Fail(errOutage)})))}
+		fault.NewSet(fault.Rule{Op: fault.Get, Times: -1, Action: fault.Fail(errOutage)})), Keys{}, false)}
 	for what, err := range map[string]error{
 		"cluster":  second(broken.Cluster(t.Context(), "main")),
 		"register": second(broken.Register(t.Context(), "new", sceneIdentity(), sceneTime)),

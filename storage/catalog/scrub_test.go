@@ -210,14 +210,14 @@ func TestOutageIsNeitherDamageNorAPass(t *testing.T) {
 			"refused":        {Op: fault.Get, Key: key, Action: fault.Fail(errOutage)},
 			"cut in the end": {Op: fault.Get, Key: key, Times: -1, Action: fault.Truncate(3, errOutage)},
 		} {
-			repo := &Repository{newStore(fault.Wrap(s.bucket, fault.NewSet(rule)))}
+			repo := &Repository{newStore(fault.Wrap(s.bucket, fault.NewSet(rule)), s.repo.keys, s.repo.sealed)}
 			report, err := repo.Scrub(t.Context(), ScrubOptions{})
 			if !errors.Is(err, errOutage) || len(report.Damaged) > 0 {
 				t.Errorf("%s %s: %v, %+v", key, name, err, report.Damaged)
 			}
 		}
 	}
-	lost := &Repository{newStore(fault.Wrap(s.bucket, fault.NewSet(fault.Rule{Op: fault.List, Action: fault.Fail(errOutage)})))}
+	lost := &Repository{newStore(fault.Wrap(s.bucket, fault.NewSet(fault.Rule{Op: fault.List, Action: fault.Fail(errOutage)})), s.repo.keys, s.repo.sealed)}
 	if _, err := lost.Scrub(t.Context(), ScrubOptions{}); !errors.Is(err, errOutage) {
 		t.Errorf("lost listing: %v", err)
 	}
