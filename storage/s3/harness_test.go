@@ -2,6 +2,8 @@ package s3_test
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"math/rand/v2"
 	"testing"
@@ -57,4 +59,8 @@ func read(t *testing.T, b storage.Bucket, key string, offset, length int64) (str
 	defer body.Close()
 	text, err := io.ReadAll(body)
 	return string(text), err
+}
+
+func pemOf(certificate *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})
 }

@@ -14,8 +14,12 @@ import (
 	"lifeboat/storage"
 )
 
-// abortTime is how long a failed upload may take to remove its parts.
-const abortTime = 15 * time.Second
+const (
+	// abortTime is how long a failed upload may take to remove its parts.
+	abortTime = 15 * time.Second
+	// abortPause is before it looks again for parts that were under way.
+	abortPause = 300 * time.Millisecond
+)
 
 // Keys of log records.
 const (
@@ -32,6 +36,7 @@ type upload struct {
 	sum   uint64 // of all parts
 	mu    sync.Mutex
 	parts []types.CompletedPart
+	torn  bool // the sending of a part was cut, and it may still arrive
 }
 
 // putParts sends the first piece and the rest of the source. After an error nothing is left of them.
@@ -87,9 +92,7 @@ func (u *upload) create(ctx context.Context) error {
 
 // send reads the source piece by piece, and sends several at once.
 func (u *upload) send(ctx context.Context, src *source, first *buffer, piece []byte) error {
-	parts, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	g, parts := errgroup.WithContext(parts)
+	g, parts := errgroup.WithContext(ctx)
 	buffers := newBuffers(u.bucket)
 	defer buffers.end()
 	start := func(number int, from *buffer, piece []byte) {
@@ -101,11 +104,10 @@ func (u *upload) send(ctx context.Context, src *source, first *buffer, piece []b
 	}
 	start(1, first, piece)
 	err := u.cut(parts, src, buffers, start)
-	if err != nil {
-		cancel(err)
-	}
-	if sent := g.Wait(); err == nil {
-		return sent
+	sent := g.Wait() // also after an error of the body: a part that arrives behind the abort would stay
+	u.torn = sent != nil
+	if err == nil {
+		err = sent
 	}
 	return err // that of the body, or that of the part which ended the others
 }
@@ -184,12 +186,23 @@ func (u *upload) complete(ctx context.Context) error {
 	})
 }
 
-// abort removes the parts, also when ctx has ended. What it cannot remove is left to AbortStale.
+// abort removes the parts, also when ctx has ended. A part whose sending was cut may arrive behind the first abort, so
+// there is a second one. What cannot be removed is left to AbortStale.
 func (u *upload) abort(ctx context.Context) {
+	b := u.bucket
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()
-	if err := u.bucket.repeat(ctx, u.key, func(ctx context.Context) error { return u.bucket.abort(ctx, u.bucket.full(u.key), u.id) }); err != nil {
-		u.bucket.opts.Log.Warn("parts of an object that was not stored are left", logKey, u.key, logLocation, u.bucket.location, logError, err)
+	remove := func(ctx context.Context) error { return b.abort(ctx, b.full(u.key), u.id) }
+	err := b.repeat(ctx, u.key, remove)
+	if err == nil && u.torn {
+		select {
+		case <-time.After(abortPause):
+		case <-ctx.Done():
+		}
+		err = b.repeat(ctx, u.key, remove)
+	}
+	if err != nil {
+		b.opts.Log.Warn("parts of an object that was not stored are left", logKey, u.key, logLocation, b.location, logError, err)
 	}
 }
 

@@ -44,7 +44,7 @@ func (b *Bucket) stat(ctx context.Context, key string) (storage.Info, error) {
 func (b *Bucket) head(ctx context.Context, key string) (*awss3.HeadObjectOutput, error) {
 	out, err := b.client.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: b.name(), Key: b.full(key)})
 	var mute *refusal
-	if errors.As(err, &mute) && mute.status < http.StatusInternalServerError {
+	if errors.As(err, &mute) && (mute.status < http.StatusInternalServerError || mute.status == http.StatusNotImplemented) {
 		return nil, b.reason(ctx, key)
 	}
 	return out, err
