@@ -20,6 +20,7 @@ func (a *app) verifyCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.verify(c.Context(), label) },
 	}
+	a.identityFlag(c.Flags())
 	c.Flags().StringVar(&label, "backup", "", "check this backup, by its `LABEL`, and what it needs")
 	return c
 }
@@ -34,7 +35,7 @@ func (a *app) verify(ctx context.Context, label string) error {
 			return err
 		}
 	}
-	repository, err := a.openRepository(ctx, settings)
+	_, repository, err := a.openBucket(ctx, settings, reading())
 	if err != nil {
 		return err
 	}
