@@ -120,9 +120,10 @@ func segmentBytes(seed string) []byte {
 func fileOf(t *testing.T, name string, content []byte) WALFile {
 	t.Helper()
 	return WALFile{
-		Name: must(wal.ParseFileName(name))(t),
-		Size: int64(len(content)),
-		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
+		Name:   must(wal.ParseFileName(name))(t),
+		Size:   int64(len(content)),
+		Open:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
+		Secret: sceneSecret,
 	}
 }
 
