@@ -81,11 +81,18 @@ func newKeys(t *testing.T) Keys {
 // newSealKeys are a new identity and its recipient.
 func newSealKeys(t *testing.T) Keys {
 	t.Helper()
+	_, keys := newSealPair(t)
+	return keys
+}
+
+// newSealPair is newSealKeys, and the identity as a file has it.
+func newSealPair(t *testing.T) (string, Keys) {
+	t.Helper()
 	identity, recipient, err := seal.Generate(false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Keys{
+	return identity, Keys{
 		Recipients: must(seal.ParseRecipients([]string{recipient}))(t),
 		Identities: must(seal.ParseIdentities(strings.NewReader(identity)))(t),
 	}
