@@ -43,7 +43,8 @@ func start(t *testing.T, cmd *exec.Cmd, url string) error {
 		_ = cmd.Process.Kill() // it may have ended
 		<-ended
 	})
-	for deadline := time.Now().Add(ready); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	timeout := time.After(ready)
+	for {
 		answered := answers(url)
 		select {
 		case <-ended:
@@ -53,8 +54,12 @@ func start(t *testing.T, cmd *exec.Cmd, url string) error {
 		if answered {
 			return nil
 		}
+		select {
+		case <-timeout:
+			return failure(cmd, "does not answer", log.Name())
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
-	return failure(cmd, "does not answer", log.Name())
 }
 
 // run starts a program that dies with this process. The kernel sees to that when the thread ends that started it, so one

@@ -118,7 +118,7 @@ func rootElement(document []byte) (name string, err error) {
 	decoder := xml.NewDecoder(bytes.NewReader(document))
 	for {
 		token, err := decoder.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return name, nil
 		}
 		if err != nil {
@@ -152,9 +152,10 @@ func refused(r *http.Response) *refusal {
 	return a
 }
 
+// isPage tells a web page from an object that other tools stored as one.
 func isPage(r *http.Response) bool {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // one that is no media type is no page's
-	return kind == "text/html"
+	return kind == "text/html" && r.Header.Get("X-Amz-Request-Id") == ""
 }
 
 // signerOf takes the credentials from the headers of a signed request.

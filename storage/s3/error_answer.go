@@ -79,13 +79,13 @@ func (b *Bucket) aboutPlace(a *refusal) error {
 
 func (b *Bucket) elsewhere(a *refusal) error {
 	asked := b.client.Options().Region
-	switch {
-	case a.region == "":
+	switch a.region {
+	case "":
 		return &trouble{
 			text: fmt.Sprintf("the bucket is not in the region %s or at this endpoint: %v", asked, a),
 			hint: "set region in the configuration to the one that the bucket is in",
 		}
-	case a.region == asked:
+	case asked:
 		return &trouble{
 			text: fmt.Sprintf("the bucket is to be reached at another endpoint of the region %s", asked),
 			hint: "leave endpoint out of the configuration, or set it to that of the bucket's region",

@@ -154,8 +154,8 @@ func TestRightRegionIsNamed(t *testing.T) {
 		refuse(301, "PermanentRedirect", "use another endpoint")(w, r)
 	}
 	inDocument := func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(400)
-		fmt.Fprint(w, "<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region is wrong</Message><Region>ap-south-1</Region></Error>")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, "<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region is wrong</Message><Region>ap-south-1</Region></Error>")
 	}
 	for _, handler := range []http.HandlerFunc{inHeader, inDocument} {
 		for op, err := range operations(t, scripted(t, handler, nil)) {
@@ -270,13 +270,13 @@ func TestHeadThatContradictsTheObjectIsPassing(t *testing.T) {
 	t.Parallel()
 	b := scripted(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead {
-			w.WriteHeader(404)
+			w.WriteHeader(http.StatusNotFound)
 			return
 		}
 		w.Header().Set("ETag", `"x"`)
 		w.Header().Set("Content-Range", "bytes 0-0/10")
-		w.WriteHeader(206)
-		fmt.Fprint(w, "x")
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = io.WriteString(w, "x")
 	}, nil)
 	_, err := b.Stat(t.Context(), "dir/x")
 	failure{text: "refuses the head", transient: true}.check(t, "stat", err)

@@ -150,7 +150,7 @@ func (r *body) Read(p []byte) (int, error) {
 	}
 	n, err := r.inner.Read(p)
 	n, err = r.count(n, err)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = r.bucket.failed(r.ctx, "get", r.key, explainBody(err))
 	}
 	r.err = err
@@ -166,7 +166,7 @@ func (r *body) count(n int, err error) (int, error) {
 		return int(r.left), errors.New("the store sends more bytes than it announced")
 	}
 	r.left -= int64(n)
-	if err == io.EOF && r.left > 0 {
+	if errors.Is(err, io.EOF) && r.left > 0 {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err

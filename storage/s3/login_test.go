@@ -158,9 +158,9 @@ func TestOldStoresGetOldChecksums(t *testing.T) {
 		}
 		switch {
 		case r.URL.RawQuery == "uploads=":
-			fmt.Fprint(w, "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
+			_, _ = io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
 		case r.Method == http.MethodPost:
-			fmt.Fprint(w, "<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>")
+			_, _ = io.WriteString(w, "<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>")
 		default:
 			if r.Header.Get("Content-Md5") != "" {
 				seen.Add(1)

@@ -207,6 +207,15 @@ func TestNamesThatAreNoKeysAreLeftOut(t *testing.T) {
 	}
 }
 
+// Other tools store a report as what it is, when they copy a repository.
+func TestObjectThatIsAPage(t *testing.T) {
+	t.Parallel()
+	b := scripted(t, object(200, "<html></html>", "Content-Type", "text/html", "X-Amz-Request-Id", "1"), nil)
+	if text, err := read(t, b, "report.html", 0, -1); text != "<html></html>" || err != nil {
+		t.Errorf("read %q, %v", text, err)
+	}
+}
+
 func TestObjectUnderRetention(t *testing.T) {
 	t.Parallel()
 	b := scripted(t, refuse(403, "AccessDenied", "Access Denied because object protected by object lock."), nil)
@@ -229,9 +238,9 @@ func TestStoresThatTakeEverythingAreFound(t *testing.T) {
 			case publishes(r) && r.Method == http.MethodPut && wholeAnswer == 412:
 				refuse(412, "PreconditionFailed", "At least one of the pre-conditions did not hold")(w, r)
 			case r.URL.RawQuery == "uploads=":
-				fmt.Fprint(w, "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
+				_, _ = io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
 			case r.Method == http.MethodPost:
-				fmt.Fprint(w, "<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>")
+				_, _ = io.WriteString(w, "<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>")
 			default:
 				object(200, "document")(w, r)
 			}

@@ -48,7 +48,7 @@ func refuse(status int, code, message string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/xml")
 		w.WriteHeader(status)
-		fmt.Fprint(w, errorXML(code, message))
+		_, _ = io.WriteString(w, errorXML(code, message))
 	}
 }
 
@@ -62,7 +62,7 @@ func page(status int) http.HandlerFunc {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("ETag", `"a-page-can-have-one"`)
 		w.WriteHeader(status)
-		fmt.Fprint(w, "<!DOCTYPE html><html><body><h1>Please log in</h1></body></html>")
+		_, _ = io.WriteString(w, "<!DOCTYPE html><html><body><h1>Please log in</h1></body></html>")
 	}
 }
 

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -56,7 +57,7 @@ func (s *source) block(ctx context.Context, p []byte, n *int) error {
 			idle = 0
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			s.ended = true
 		case err != nil:
 			return &trouble{text: "read body: " + err.Error(), cause: err}
