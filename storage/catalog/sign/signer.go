@@ -106,9 +106,6 @@ func (s *Signer) Public() PublicKey {
 // String names the public key, so that no secret is ever printed.
 func (s *Signer) String() string { return "signer with the public key " + s.Public().String() }
 
-// GoString is String, for %#v.
-func (s *Signer) GoString() string { return s.String() }
-
 // Generate makes a new key pair: the text of a secret key file without a password, and that of its public key file.
 func Generate() (secretFile, publicFile []byte, err error) {
 	public, key, err := minisign.GenerateKey(rand.Reader)
