@@ -33,7 +33,7 @@ func (k *checker) checkRepository(ctx context.Context) {
 		k.add("backup", "warn", "the next backup removes it, unless it is running now", "%s is unfinished", label)
 	}
 	k.checkIdentityFits(ctx, inventory)
-	k.checkHead(inventory)
+	k.checkHead(ctx, inventory)
 	k.checkLastBackup(inventory.Backups)
 	k.checkLastDrill(ctx)
 }

@@ -68,6 +68,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	if _, err := s.cluster.OpenIndex(ctx, plan.Record()); err != nil {
 		return fmt.Errorf("open backup %s: %w", plan.Record().Label, err) // a wrong identity shows before a byte is written
 	}
+	a.rememberHead(ctx, s)
 	done := restored{Plan: plan, Takes: a.predict(ctx, s, plan)}
 	if !f.dryRun {
 		if err := a.execute(ctx, s, f, &done); err != nil {
@@ -153,7 +154,6 @@ func (a *app) execute(ctx context.Context, s *scene, f restoreFlags, done *resto
 		return err
 	}
 	done.Result = &result
-	a.rememberHead(ctx, s)
 	if f.start {
 		return a.startRestored(ctx, s, done)
 	}

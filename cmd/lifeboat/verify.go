@@ -35,17 +35,20 @@ func (a *app) verify(ctx context.Context, label string) error {
 			return err
 		}
 	}
-	_, repository, err := a.openBucket(ctx, settings, reading())
-	if err != nil {
+	s := &scene{settings: settings}
+	if s.bucket, s.repository, err = a.openBucket(ctx, settings, reading()); err != nil {
 		return err
 	}
 	bar := a.bar()
-	report, err := verify.Repository(ctx, repository, verify.Options{
+	report, err := verify.Repository(ctx, s.repository, verify.Options{
 		Cluster: a.clusterName, Backup: label,
 		Progress: func(p catalog.ScrubProgress) { bar.Show("verifying", p.Bytes, p.BytesTotal) },
 	})
 	bar.Done()
 	if err != nil {
+		return err
+	}
+	if err := a.addSetBack(ctx, s, &report); err != nil {
 		return err
 	}
 	if a.json() {
