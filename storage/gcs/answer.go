@@ -1,6 +1,7 @@
 package gcs
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -101,6 +102,24 @@ func explainBad(text string) (error, string) {
 		return fmt.Errorf("the encryption key cannot be used: %s", text), hintKMS
 	}
 	return fmt.Errorf("the store takes the request for wrong: %s", text), ""
+}
+
+// answerIn finds the store's answer in an error. The libraries leave those to reads as they came.
+func answerIn(err error) (*googleapi.Error, bool) {
+	var answer *googleapi.Error
+	if !errors.As(err, &answer) {
+		return nil, false
+	}
+	if answer.Message == "" && answer.Body != "" {
+		response := &http.Response{StatusCode: answer.Code, Header: answer.Header}
+		errors.As(googleapi.CheckResponseWithBody(response, []byte(answer.Body)), &answer)
+	}
+	return answer, true
+}
+
+func hasCode(err error, code int) bool {
+	answer, ok := answerIn(err)
+	return ok && answer.Code == code
 }
 
 // message is what the store says, in a line.

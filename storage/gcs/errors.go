@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/url"
+	"os"
 	"strings"
-
-	"google.golang.org/api/googleapi"
 
 	"lifeboat/storage"
 )
@@ -41,7 +39,7 @@ func (e *credentialsError) Error() string {
 	case strings.Contains(e.cause.Error(), "could not find default credentials"):
 		return "no credentials of Google Cloud were found"
 	case e.file != "":
-		return fmt.Sprintf("the credentials in the file %s cannot be used: %s", e.file, fileTrouble(e.cause))
+		return fmt.Sprintf("the credentials in the file %s cannot be used: %s", e.file, fileTrouble(e.file))
 	default:
 		return "no access token could be had: " + brief(e.cause.Error())
 	}
@@ -51,18 +49,19 @@ func (e *credentialsError) Error() string {
 func (e *credentialsError) Unwrap() error { return e.cause }
 
 // fileTrouble says what is wrong with a file, and nothing of what is in it.
-func fileTrouble(err error) string {
-	var syntax *json.SyntaxError
+func fileTrouble(path string) string {
+	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "there is no such file"
 	case errors.Is(err, fs.ErrPermission):
 		return "this user may not read it"
-	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF):
+	case err != nil:
+		return "it cannot be read"
+	case !json.Valid(text):
 		return "it is not JSON"
-	default:
-		return "it is none of the kinds that the Google libraries know, or not whole"
 	}
+	return "it is none of the kinds that the Google libraries know, or not whole"
 }
 
 // foreignError says that an answer cannot be the store's.
@@ -102,7 +101,6 @@ func (b *Bucket) failed(op, key string, err error) error {
 
 // explain turns an error of the libraries into a sentence and a hint.
 func (b *Bucket) explain(op string, err error) (explained error, hint string) {
-	var answer *googleapi.Error
 	var credentials *credentialsError
 	var foreign *foreignError
 	var send *sendError
@@ -114,11 +112,12 @@ func (b *Bucket) explain(op string, err error) (explained error, hint string) {
 		return foreign, "look at endpoint and at the proxy settings (HTTPS_PROXY, NO_PROXY)"
 	case errors.As(err, &send):
 		return explainSend(send.err)
-	case errors.As(err, &answer):
-		return b.explainAnswer(op, answer)
 	case errors.As(err, &syntax):
 		foreign = &foreignError{"answered with something that is not JSON"}
 		return foreign, "look at endpoint and at the proxy settings (HTTPS_PROXY, NO_PROXY)"
+	}
+	if answer, ok := answerIn(err); ok {
+		return b.explainAnswer(op, answer)
 	}
 	return err, ""
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 
 	gcstorage "cloud.google.com/go/storage"
-	"google.golang.org/api/googleapi"
 
 	"lifeboat/storage"
 )
@@ -136,8 +135,3 @@ func (r *body) Read(p []byte) (int, error) {
 }
 
 func (r *body) Close() error { return r.reader.Close() }
-
-func hasCode(err error, code int) bool {
-	var answer *googleapi.Error
-	return errors.As(err, &answer) && answer.Code == code
-}

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
 	"strings"
 
 	gcstorage "cloud.google.com/go/storage"
-	"google.golang.org/api/googleapi"
 	"google.golang.org/api/iterator"
 
 	"lifeboat/storage"
@@ -85,8 +85,8 @@ func (b *Bucket) listed(ctx context.Context, key string) (bool, error) {
 
 // names reports whether an answer says in the store's own words that this object is not there.
 func (b *Bucket) names(key string, err error) bool {
-	var answer *googleapi.Error
-	return errors.As(err, &answer) && message(answer) == "No such object: "+b.opts.Bucket+"/"+b.name(key)
+	answer, ok := answerIn(err)
+	return ok && answer.Code == http.StatusNotFound && message(answer) == "No such object: "+b.opts.Bucket+"/"+b.name(key)
 }
 
 // Delete removes the live version of the object; see storage.Bucket. With versions or soft deletion, the bucket keeps it

@@ -11,7 +11,6 @@ import (
 	"net/http"
 
 	gcstorage "cloud.google.com/go/storage"
-	"google.golang.org/api/googleapi"
 
 	"lifeboat/storage"
 )
@@ -223,6 +222,6 @@ func (p *put) judge(err error, attrs *gcstorage.ObjectAttrs, found error) error 
 
 // conditionNotMet tells our condition from the constraints of an organization, which have the same status.
 func conditionNotMet(err error) bool {
-	var answer *googleapi.Error
-	return errors.As(err, &answer) && hasReason(answer, "conditionNotMet")
+	answer, ok := answerIn(err)
+	return ok && hasReason(answer, "conditionNotMet")
 }
