@@ -80,10 +80,15 @@ func TestRepository(t *testing.T) {
 			}
 		})
 	}
-	t.Run("damage", func(t *testing.T) { t.Parallel(); everyFlipFails(t, m) })
-	t.Run("loss", func(t *testing.T) { t.Parallel(); everyLossShows(t, m) })
-	t.Run("outage", func(t *testing.T) { t.Parallel(); everyOutageIsAnError(t, m) })
-	t.Run("one backup", func(t *testing.T) { t.Parallel(); oneBackupReadsItsWAL(t, m) })
+	for form, keys := range map[string]catalog.Keys{"plain": {}, "sealed": newKeys(t)} {
+		t.Run("damage, "+form, func(t *testing.T) { t.Parallel(); everyFlipFails(t, m, keys) })
+		t.Run("loss, "+form, func(t *testing.T) { t.Parallel(); everyLossShows(t, m, keys) })
+		t.Run("outage, "+form, func(t *testing.T) { t.Parallel(); everyOutageIsAnError(t, m, keys) })
+		t.Run("one backup, "+form, func(t *testing.T) { t.Parallel(); oneBackupReadsItsWAL(t, m, keys) })
+	}
+	t.Run("no identity", func(t *testing.T) { t.Parallel(); noIdentityIsUnproven(t, m) })
+	t.Run("no public key", func(t *testing.T) { t.Parallel(); noPublicKeyIsUnproven(t, m) })
+	t.Run("unsigned", func(t *testing.T) { t.Parallel(); unsignedFails(t, m) })
 	t.Run("refused WAL", func(t *testing.T) { t.Parallel(); conflictsAreTold(t, m) })
 }
 
@@ -97,8 +102,8 @@ func (r Report) has(severity Severity, text string) bool {
 }
 
 // everyFlipFails changes one byte of each object in turn.
-func everyFlipFails(t *testing.T, m material) {
-	s := newScene(t, m, unchanged)
+func everyFlipFails(t *testing.T, m material, keys catalog.Keys) {
+	s := newSceneWith(t, m, keys, unchanged)
 	for _, path := range s.objects() {
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -127,8 +132,8 @@ func (s *scene) write(path string, content []byte) {
 
 // everyLossShows removes each object in turn: nothing may stay as it was, but for the WAL at the end, which cannot be
 // known to have been there, and the WAL before the backup, which nothing needs.
-func everyLossShows(t *testing.T, m material) {
-	s := newScene(t, m, unchanged)
+func everyLossShows(t *testing.T, m material, keys catalog.Keys) {
+	s := newSceneWith(t, m, keys, unchanged)
 	whole := s.verify(Options{})
 	for _, path := range s.objects() {
 		content, err := os.ReadFile(path)
@@ -149,8 +154,8 @@ func everyLossShows(t *testing.T, m material) {
 	}
 }
 
-func everyOutageIsAnError(t *testing.T, m material) {
-	s := newScene(t, m, unchanged)
+func everyOutageIsAnError(t *testing.T, m material, keys catalog.Keys) {
+	s := newSceneWith(t, m, keys, unchanged)
 	burning := errors.New("the store is on fire")
 	for op, opening := range map[fault.Op]int{fault.Get: 1, fault.List: 0} {
 		for passed := opening; ; passed++ {
@@ -159,7 +164,7 @@ func everyOutageIsAnError(t *testing.T, m material) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			report, err := Repository(t.Context(), repo, Options{})
+			report, err := Repository(t.Context(), repo.With(keys), Options{})
 			if passed > opening && set.AllFired() != nil {
 				break // there are fewer calls than that
 			}
@@ -170,8 +175,8 @@ func everyOutageIsAnError(t *testing.T, m material) {
 	}
 }
 
-func oneBackupReadsItsWAL(t *testing.T, m material) {
-	s := newScene(t, m, unchanged)
+func oneBackupReadsItsWAL(t *testing.T, m material, keys catalog.Keys) {
+	s := newSceneWith(t, m, keys, unchanged)
 	if report := s.verify(Options{Backup: label}); report.Result() != OK || !report.has(OK, "it is whole") {
 		t.Errorf("whole: %+v", report)
 	}

@@ -123,10 +123,17 @@ type scene struct {
 	bucket  *file.Bucket
 	repo    *catalog.Repository
 	cluster *catalog.Cluster
+	keys    catalog.Keys
 }
 
-// newScene stores everything, but for what the function takes out.
+// newScene stores everything in plain, but for what the function takes out.
 func newScene(t *testing.T, m material, change func(files map[string]string, record *catalog.Record, segments map[string][]byte)) *scene {
+	t.Helper()
+	return newSceneWith(t, m, catalog.Keys{}, change)
+}
+
+// newSceneWith is newScene with keys.
+func newSceneWith(t *testing.T, m material, keys catalog.Keys, change func(files map[string]string, record *catalog.Record, segments map[string][]byte)) *scene {
 	t.Helper()
 	s := &scene{t: t, dir: filepath.Join(t.TempDir(), "repository")}
 	var err error
@@ -137,6 +144,7 @@ func newScene(t *testing.T, m material, change func(files map[string]string, rec
 	if s.repo, err = catalog.Create(t.Context(), s.bucket, sceneTime); err != nil {
 		t.Fatal(err)
 	}
+	s.keys, s.repo = keys, s.repo.With(keys)
 	identity := catalog.Identity{SystemIdentifier: m.system, WALSegmentSize: wal.MinSegmentSize}
 	if s.cluster, err = s.repo.Register(t.Context(), "main", identity, sceneTime); err != nil {
 		t.Fatal(err)
