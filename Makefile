@@ -18,7 +18,7 @@ help: ## Show the targets
 .PHONY: demo
 demo: build ## Back up, lose and recover a throwaway PostgreSQL; REPOSITORY=s3 or gcs, DEMO_FLAGS=--keep
 	@postgres=$$(.ci/postgres demo) && $(if $(store_$(REPOSITORY)),servers=$$(.ci/servers.sh $(store_$(REPOSITORY))) &&) \
-		PATH="$$postgres:$$servers:$$PATH" bin/lifeboat demo --repository $(REPOSITORY) $(DEMO_FLAGS)
+		PATH="$$postgres$${servers:+:$$servers}:$$PATH" bin/lifeboat demo --repository $(REPOSITORY) $(DEMO_FLAGS)
 
 .PHONY: build
 build: ## Build the programs into bin/
