@@ -21,7 +21,7 @@ import (
 func fetch(t *testing.T, repository *catalog.Repository, cluster *catalog.Cluster, name, dest string) (restore.Outcome, error) {
 	t.Helper()
 	return restore.Fetch(t.Context(), cluster, name, dest, restore.FetchOptions{
-		Repository: repository, Timeout: 2 * time.Second, Logger: quiet(),
+		Repository: repository, Timeout: 20 * time.Second, Logger: quiet(),
 	})
 }
 
