@@ -22,6 +22,7 @@ const maxSmallFile = 1 << 20
 // PushOptions are what Push needs besides the file.
 type PushOptions struct {
 	Clock func() time.Time
+	Store catalog.StoreOptions // of a cluster with copies: in how many of them the file must be durable
 }
 
 // PushResult says what Push did.
@@ -29,6 +30,8 @@ type PushResult struct {
 	Name   wal.FileName
 	Bytes  int64 // size of the file
 	Stored bool  // false: the same file was in the repository already
+
+	Copies []catalog.CopyResult // what became of it in each repository, the nearest first
 }
 
 // BadNameError says that PostgreSQL archives no file of this name.
@@ -46,7 +49,8 @@ func (e *BadNameError) Error() string {
 func (e *BadNameError) Unwrap() error { return e.Err }
 
 // Push stores one file from pg_wal, as archive_command asks for: a segment, a partial segment, a timeline history or
-// backup history file. When it returns nil, that content is durable in the repository under the file's name.
+// backup history file. When it returns nil, that content is durable in the repository under the file's name; of several
+// copies in as many as the options say, and no copy contradicts. What keeps the others from having it is in the result.
 //
 // Before anything is sent the file is proven sound and of this cluster. The errors are *BadNameError,
 // *wal.CorruptError, *wal.HistoryError, *catalog.ForeignError, *catalog.ConflictError (other content has the name; a
@@ -60,8 +64,32 @@ func Push(ctx context.Context, cluster *catalog.Cluster, path string, opts PushO
 	if err != nil {
 		return result, fmt.Errorf("push %s: %w", filepath.Base(path), err)
 	}
-	result.Stored, err = cluster.PutWAL(ctx, file, opts.Clock())
-	return result, err
+	result.Copies = cluster.StoreWAL(ctx, file, opts.Clock(), opts.Store)
+	for _, copied := range result.Copies {
+		result.Stored = result.Stored || copied.Stored
+	}
+	return result, judgeCopies(result.Copies, max(1, opts.Store.Durable))
+}
+
+// judgeCopies is nil where the file is durable in enough copies and no copy knows better.
+func judgeCopies(copies []catalog.CopyResult, enough int) error {
+	var errs []error
+	durable := 0
+	for _, c := range copies {
+		if c.Err == nil {
+			durable++
+		} else {
+			errs = append(errs, c.Err)
+		}
+	}
+	err := errors.Join(errs...)
+	switch {
+	case catalog.Contradicts(err), durable == 0:
+		return err
+	case durable < enough:
+		return fmt.Errorf("durable in %d repositories, and %d are asked for: %w", durable, enough, err)
+	}
+	return nil
 }
 
 // secret is what the servers of the file's cluster share: the nonce in the pg_control of the data directory that the

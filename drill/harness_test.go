@@ -66,12 +66,12 @@ func pushProgram(ctx context.Context, args []string) int {
 }
 
 func fetchProgram(ctx context.Context, args []string) int {
-	repository, cluster, err := openRepository(ctx, args[0])
+	_, cluster, err := openRepository(ctx, args[0])
 	if err != nil {
 		return complain(err, 254)
 	}
 	outcome, err := restore.Fetch(ctx, cluster, args[1], args[2], restore.FetchOptions{
-		Repository: repository, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
+		Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
 	})
 	switch outcome {
 	case restore.Found:

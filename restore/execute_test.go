@@ -261,7 +261,7 @@ func TestExecuteThroughFaultsLeavesNothing(t *testing.T) {
 	} {
 		t.Run(damage, func(t *testing.T) {
 			t.Parallel()
-			_, cluster, set := v.failing(rule)
+			cluster, set := v.failing(rule)
 			dir := t.TempDir()
 			_, err := restore.Execute(t.Context(), cluster, v.plan(dir), own())
 			if err == nil {

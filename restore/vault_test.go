@@ -46,7 +46,7 @@ func newVault(t testing.TB) *vault {
 }
 
 // failing is the same repository behind a script of faults. What opens it is not harmed.
-func (v *vault) failing(rules ...fault.Rule) (*catalog.Repository, *catalog.Cluster, *fault.Set) {
+func (v *vault) failing(rules ...fault.Rule) (*catalog.Cluster, *fault.Set) {
 	v.t.Helper()
 	set := fault.NewSet(rules...)
 	bucket := &lateFaults{Bucket: v.bucket}
@@ -59,7 +59,7 @@ func (v *vault) failing(rules ...fault.Rule) (*catalog.Repository, *catalog.Clus
 		v.t.Fatal(err)
 	}
 	bucket.Bucket = fault.Wrap(v.bucket, set)
-	return repository, cluster, set
+	return cluster, set
 }
 
 // lateFaults is a bucket that can be exchanged.

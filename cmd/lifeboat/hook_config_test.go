@@ -19,6 +19,31 @@ func parsed(t *testing.T, text string) *scene {
 	return &scene{settings: settings, name: "main"}
 }
 
+// accessed is how a hook comes by each of the repositories.
+func (s *scene) accessed(from credentialSource, identity string) []hookAccess {
+	var list []hookAccess
+	for _, view := range s.settings.Each() {
+		list = append(list, hookAccess{repository: &view.Repository, from: from, identity: identity})
+	}
+	return list
+}
+
+func TestTheHooksConfigurationNamesAllRepositories(t *testing.T) {
+	t.Parallel()
+	s := parsed(t, "repositories:\n- {name: near, url: 'file:///r', limits: {download: 1MB/s}}\n- {name: far, url: 's3://bucket', s3: {region: r}}\nclusters: {main: {}}\n")
+	read := parsed(t, string(hookConfig(s.name, s.accessed(credentialSource{file: "/c"}, "/identity"))))
+	if len(read.settings.Repositories) != 2 {
+		t.Fatalf("reads back as %+v", read.settings.Repositories)
+	}
+	near, far := read.settings.Repositories[0], read.settings.Repositories[1]
+	if near.Name.Value != "near" || near.Place().Directory != "/r" || near.Limits.Download != 1e6 || near.IdentityFile() != "/identity" {
+		t.Errorf("near reads back as %+v", near)
+	}
+	if far.Name.Value != "far" || far.Place().Bucket != "bucket" || far.S3.CredentialsFile.Value != "/c" || far.S3.Region.Value != "r" {
+		t.Errorf("far reads back as %+v", far)
+	}
+}
+
 func TestTheHooksConfigurationHoldsAllThatAFetchNeedsAndNoSecret(t *testing.T) {
 	t.Setenv("AWS_REGION", "eu-west-1")
 	t.Setenv(awsSecret, "hunter2")
@@ -28,7 +53,7 @@ func TestTheHooksConfigurationHoldsAllThatAFetchNeedsAndNoSecret(t *testing.T) {
   limits: {upload: 1MB/s, download: 20MB/s, requests: 5/s}
 clusters: {main: {connection: password=hunter2}}
 `)
-	text := string(hookConfig(s, credentialSource{file: "/c", profile: "p"}, "/identity.txt"))
+	text := string(hookConfig(s.name, s.accessed(credentialSource{file: "/c", profile: "p"}, "/identity.txt")))
 	r := &parsed(t, text).settings.Repository
 	if r.Place() != s.settings.Repository.Place() || r.S3.Region.Value != "eu-west-1" || r.S3.Endpoint.Value != "https://minio.example" ||
 		!r.S3.PathStyle || r.S3.CAFile.Value != "/it's here/ca.pem" || r.S3.CredentialsFile.Value != "/c" || r.S3.Profile.Value != "p" {
@@ -44,12 +69,12 @@ clusters: {main: {connection: password=hunter2}}
 
 func TestTheHooksConfigurationOfOtherStores(t *testing.T) {
 	s := parsed(t, "repository: {url: 'gs://bucket', gcs: {endpoint: 'http://127.0.0.1:1'}}\nclusters: {main: {}}\n")
-	r := &parsed(t, string(hookConfig(s, credentialSource{file: "/adc.json"}, ""))).settings.Repository
+	r := &parsed(t, string(hookConfig(s.name, s.accessed(credentialSource{file: "/adc.json"}, "")))).settings.Repository
 	if r.GCS.CredentialsFile.Value != "/adc.json" || r.GCS.Endpoint.Value != "http://127.0.0.1:1" || r.Encryption != nil {
 		t.Errorf("reads back as %+v", r)
 	}
 	s = parsed(t, "repository: {url: 'file:///r'}\nclusters: {main: {}}\n")
-	if text := string(hookConfig(s, credentialSource{}, "")); text != "repository:\n  url: 'file:///r'\nclusters:\n  main: {}\n" {
+	if text := string(hookConfig(s.name, s.accessed(credentialSource{}, ""))); text != "repository:\n  url: 'file:///r'\nclusters:\n  main: {}\n" {
 		t.Errorf("files: %s", text)
 	}
 }

@@ -19,6 +19,9 @@ import (
 // authoritatively absent, *DamagedError where its object is not what was stored or belongs elsewhere, seal.ErrNoIdentity
 // or *seal.WrongIdentityError where it cannot be opened.
 func (c *Cluster) GetWAL(ctx context.Context, name wal.FileName, dst io.Writer) (WALHeader, error) {
+	if c.copies != nil {
+		return c.copies.getWAL(ctx, name, dst)
+	}
 	key := c.walKey(name)
 	src, err := c.bucket.Get(ctx, key, 0, -1)
 	if err != nil {
@@ -34,6 +37,9 @@ func (c *Cluster) GetWAL(ctx context.Context, name wal.FileName, dst io.Writer) 
 // CheckWAL proves all of the file of the name that can be proven: the file itself where it can be opened, otherwise, as
 // Locked in the header says, that what is sealed is what was stored. The other errors are those of GetWAL.
 func (c *Cluster) CheckWAL(ctx context.Context, name wal.FileName) (WALHeader, error) {
+	if c.copies != nil {
+		return ask(ctx, c.copies, func(ctx context.Context, c *Cluster) (WALHeader, error) { return c.CheckWAL(ctx, name) })
+	}
 	h, _, err := c.checkWAL(ctx, name)
 	if err != nil {
 		return WALHeader{}, fmt.Errorf("check %s: %w", name, err)
@@ -48,8 +54,14 @@ func (c *Cluster) checkWAL(ctx context.Context, name wal.FileName) (WALHeader, *
 	if err != nil {
 		return WALHeader{}, nil, err
 	}
+	h, digest, err := c.proveWAL(key, name, body)
+	return h, digest, errors.Join(err, body.Close())
+}
+
+// proveWAL is checkWAL for the stored bytes of the object.
+func (c *Cluster) proveWAL(key string, name wal.FileName, r io.Reader) (WALHeader, *walDigest, error) {
 	var h WALHeader
-	src := &sourceErrors{in: body}
+	src := &sourceErrors{in: r}
 	o, err := c.openWAL(key, name, bufio.NewReaderSize(src, walChunk))
 	switch {
 	case err != nil:
@@ -58,8 +70,7 @@ func (c *Cluster) checkWAL(ctx context.Context, name wal.FileName) (WALHeader, *
 	default:
 		h, err = c.unpackWAL(o, &plainWriter{dst: io.Discard, sum: newSideHash()})
 	}
-	err = blame(key, src, nil, err)
-	return h, o.digest(), errors.Join(err, body.Close())
+	return h, o.digest(), blame(key, src, nil, err)
 }
 
 func (c *Cluster) decodeWAL(key string, name wal.FileName, r io.Reader, dst io.Writer) (WALHeader, error) {

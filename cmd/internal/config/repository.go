@@ -12,6 +12,7 @@ import (
 
 // Repository says where backups live, and with which keys.
 type Repository struct {
+	Name       Text        `yaml:"name"` // where there are several
 	URL        Text        `yaml:"url"`
 	S3         *S3         `yaml:"s3"`
 	GCS        *GCS        `yaml:"gcs"`
