@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,9 @@ import (
 	"lifeboat/internal/wal"
 	"lifeboat/storage/catalog"
 )
+
+// maxHeld is the longest file that is held in memory while it is archived, in bytes; longer ones are read twice.
+const maxHeld = 64 << 20
 
 // maxSmallFile is the longest history or backup history file that is taken, in bytes.
 const maxSmallFile = 1 << 20
@@ -123,13 +127,30 @@ func inspect(identity catalog.Identity, cluster, path string) (PushResult, catal
 	}
 	defer file.Close()
 	p := pushed{name: name, path: path, file: file, size: size, identity: identity, cluster: cluster}
+	open := func() (io.ReadCloser, error) { return os.Open(path) }
+	if size <= maxHeld {
+		held, err := hold(file, size)
+		if err != nil {
+			return PushResult{Name: name, Bytes: size}, catalog.WALFile{}, err
+		}
+		p.file = bytes.NewReader(held)
+		open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(held)), nil }
+	}
 	summary, err := p.check()
-	return PushResult{Name: name, Bytes: size}, catalog.WALFile{
-		Name:    name,
-		Size:    size,
-		Open:    func() (io.ReadCloser, error) { return os.Open(path) },
-		Summary: summary,
-	}, err
+	return PushResult{Name: name, Bytes: size}, catalog.WALFile{Name: name, Size: size, Open: open, Summary: summary}, err
+}
+
+// hold reads a file once, so that what is stored is what was proven sound, whatever becomes of the file meanwhile.
+func hold(file io.Reader, size int64) ([]byte, error) {
+	held := make([]byte, size+1)
+	n, err := io.ReadFull(file, held)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if int64(n) != size {
+		return nil, fmt.Errorf("the file had %d bytes a moment ago, and has another size now", size)
+	}
+	return held[:n], nil
 }
 
 func openRegular(path string) (*os.File, int64, error) {
@@ -150,11 +171,17 @@ func openRegular(path string) (*os.File, int64, error) {
 	return file, info.Size(), nil
 }
 
+// content is what a file holds.
+type content interface {
+	io.Reader
+	io.ReaderAt
+}
+
 // pushed is a file on its way.
 type pushed struct {
 	name     wal.FileName
 	path     string
-	file     *os.File
+	file     content
 	size     int64
 	identity catalog.Identity
 	cluster  string
