@@ -219,7 +219,7 @@ func TestCheckTellsAWrongPlaceInASentence(t *testing.T) {
 
 func TestARepositoryThatWasSetBackIsNoticed(t *testing.T) {
 	t.Parallel()
-	in := newInstallation(t, pgtest.Newest(t))
+	in := newFileInstallation(t, pgtest.Newest(t))
 	in.must("backup")
 	in.must("verify")
 	old := in.repository + ".old"

@@ -130,7 +130,7 @@ type lost struct {
 
 func plainInstallation(t *testing.T) lost {
 	t.Helper()
-	return lost{installation: newInstallation(t, postgres15(t))}
+	return lost{installation: newFileInstallation(t, postgres15(t))}
 }
 
 // sealedInstallation encrypts and signs. It has no identity.
