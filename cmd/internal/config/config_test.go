@@ -11,8 +11,10 @@ import (
 
 const documented = `
 repository:
-  url: s3://bucket/prefix
+  url: file:///var/lib/lifeboat/repository
   s3: {endpoint: http://127.0.0.1:7070, region: us-east-1, path_style: true}
+  gcs: {endpoint: http://127.0.0.1:4443}
+  encryption: {identity_file: /etc/lifeboat/identity.txt}
 clusters:
   main:
     connection: host=/var/run/postgresql user=lifeboat dbname=postgres
