@@ -17,7 +17,8 @@ import (
 // twoVaults are two repositories with the same content.
 func twoVaults(t *testing.T) (near, far *vault) {
 	t.Helper()
-	near, far = smallVault(t, smallTree(), nil), newVault(t)
+	near = smallVault(t, smallTree(), nil)
+	far = newVaultAt(t, near.place.Another(t))
 	if report, err := near.cluster.WithCopies(far.cluster).Fill(t.Context(), nil); err != nil || !report.Complete() {
 		t.Fatalf("fill: %+v, %v", report, err)
 	}
@@ -50,6 +51,10 @@ func gone(after int) []fault.Rule {
 func TestExecuteFallsOver(t *testing.T) {
 	t.Parallel()
 	near, far := twoVaults(t)
+	reads := 1 // of the index that pass
+	if near.place.Sealed() {
+		reads = 0 // a small sealed object is read at once
+	}
 	for harm, rules := range map[string][]fault.Rule{
 		"away":                     gone(0),
 		"away after one request":   gone(1),
@@ -60,7 +65,7 @@ func TestExecuteFallsOver(t *testing.T) {
 		"flipped frames":           {{Op: fault.Get, Key: anyPack, Times: -1, Action: fault.FlipByte(30)}},
 		"flipped later frames":     {{Op: fault.Get, Key: anyPack, After: 1, Times: -1, Action: fault.FlipByte(5)}},
 		"a cut connection":         {{Op: fault.Get, Key: anyPack, Times: -1, Action: fault.Truncate(2, io.ErrUnexpectedEOF)}},
-		"a flipped index":          {{Op: fault.Get, Key: "clusters/*/*/backups/*/index", After: 1, Times: -1, Action: fault.FlipByte(1)}},
+		"a flipped index":          {{Op: fault.Get, Key: "clusters/*/*/backups/*/index", After: reads, Times: -1, Action: fault.FlipByte(1)}},
 	} {
 		t.Run(harm, func(t *testing.T) {
 			t.Parallel()

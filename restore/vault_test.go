@@ -35,7 +35,12 @@ type vault struct {
 
 func newVault(t testing.TB) *vault {
 	t.Helper()
-	place := objectstore.NewPlace(t)
+	return newVaultAt(t, objectstore.NewPlace(t))
+}
+
+// newVaultAt is newVault at a place of one's own.
+func newVaultAt(t testing.TB, place *objectstore.Place) *vault {
+	t.Helper()
 	repository := place.Create(t, dawn)
 	identity := catalog.Identity{SystemIdentifier: 7000000000000000001, WALSegmentSize: vaultSegment}
 	cluster, err := repository.Register(t.Context(), clusterName, identity, dawn)

@@ -151,10 +151,16 @@ func placeIn(t testing.TB, store string, sealed bool) *Place {
 	return newPlace(t, store, keys)
 }
 
+// Another is an empty place of the same kind and with the same keys.
+func (p *Place) Another(t testing.TB) *Place {
+	t.Helper()
+	return newPlace(t, p.about.Store, p.about.Keys)
+}
+
 // Copy is another place of the same kind and with the same keys, that holds the same objects.
 func (p *Place) Copy(t testing.TB) *Place {
 	t.Helper()
-	c := newPlace(t, p.about.Store, p.about.Keys)
+	c := p.Another(t)
 	if err := copyObjects(t.Context(), c.Bucket, p.Bucket); err != nil {
 		t.Fatalf("copy the repository: %v", err)
 	}
