@@ -35,7 +35,7 @@ test: fmt-check vet lint ## Check format, vet, lint, and test against real Postg
 
 .PHONY: lint
 lint: $(linter) ## Run the linters of .golangci.yml
-	@$(linter) run $(packages)
+	@GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/lint $(linter) run $(packages)
 
 .PHONY: vet
 vet: ## Run go vet
