@@ -80,7 +80,7 @@ func TestADirectoryAndABucketStandInForEachOther(t *testing.T) {
 	damageAll(t, in.path("near/clusters/main/*/backups/*/packs/*/*"))
 	damageAll(t, in.path("near/clusters/main/*/wal/*/*/*"))
 	in.ends(exitFail, "verify", "--repository", "near")
-	in.must("restore", "--target-dir", in.path("restored"), "--start")
+	in.must("restore", "--target-dir", in.path("restored"), "--archive-mode", "off", "--port", freePort(t), "--start")
 	stopRestored(t, in, "restored")
 	in.ends(exitFail, "restore", "--target-dir", in.path("alone"), "--repository", "near")
 }

@@ -92,11 +92,11 @@ func TestARepositoryThatIsAwayIsFilledWhenItIsBack(t *testing.T) {
 	in.server.Exec(t.Context(), "INSERT INTO t SELECT generate_series(1, 50000)")
 	in.switchWAL()
 	in.move("near", "lost")
-	if o := in.must("restore", "--target-dir", in.path("paused"), "--to-immediate", "--target-action", "pause", "--start"); !strings.Contains(o, "repository near cannot be reached") {
+	if o := in.must("restore", "--target-dir", in.path("paused"), "--to-immediate", "--target-action", "pause", "--archive-mode", "off", "--port", freePort(t), "--start"); !strings.Contains(o, "repository near cannot be reached") {
 		t.Errorf("the plan says\n%s", o)
 	}
 	stopRestored(t, in, "paused")
-	in.must("restore", "--target-dir", in.path("restored"), "--repository", "far", "--start")
+	in.must("restore", "--target-dir", in.path("restored"), "--repository", "far", "--archive-mode", "off", "--port", freePort(t), "--start")
 	stopRestored(t, in, "restored")
 	if o := in.run("archive-get", "0000000100000000000000FF", in.path("fetched")); o.code != fetchUnknown {
 		t.Errorf("with one away a missing file is %d\n%s", o.code, o.errors)
