@@ -79,5 +79,6 @@ func (a *app) fetch(ctx context.Context, name, destination string) (restore.Outc
 	if err != nil {
 		return restore.Unknown, err
 	}
+	defer func() { a.owed(s).noteAway(s.cluster.Away()) }()
 	return restore.Fetch(ctx, s.cluster, name, destination, restore.FetchOptions{Logger: a.log})
 }

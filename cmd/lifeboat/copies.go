@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,8 +68,9 @@ func (a *app) openCopies(ctx context.Context, s *scene, u use) error {
 
 func (a *app) joinCopies(ctx context.Context, s *scene, u use) (err error) {
 	var list []catalog.Copy
+	away := a.owed(s).away(s.copyNames())
 	for _, c := range s.copies {
-		list = append(list, catalog.Copy{Name: c.name(), Open: func(ctx context.Context) (*catalog.Cluster, error) {
+		list = append(list, catalog.Copy{Name: c.name(), Away: slices.Contains(away, c.name()), Open: func(ctx context.Context) (*catalog.Cluster, error) {
 			if err := c.open(ctx, a, u); err != nil {
 				return nil, err
 			}

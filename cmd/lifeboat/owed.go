@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"lifeboat/internal/wal"
@@ -47,6 +48,17 @@ func (o owed) away(names []string) []string {
 	return away
 }
 
+// noteAway remembers which repositories could not be asked, so that the next processes ask them last. A fresh mark is left
+// as it is: those that it made ask last may not have been asked at all.
+func (o owed) noteAway(names []string) {
+	fresh := o.away(names)
+	for _, name := range names {
+		if !slices.Contains(fresh, name) {
+			o.mark(name, awayMark)
+		}
+	}
+}
+
 // note remembers what became of a file that is safe in enough repositories.
 func (o owed) note(file wal.FileName, copies []catalog.CopyResult) {
 	for _, c := range copies {
@@ -72,8 +84,16 @@ func (o owed) mark(repository, name string) {
 		err = os.Chtimes(filepath.Join(directory, name), o.now(), o.now())
 	}
 	if err != nil {
-		o.log.Warn("what a repository lacks cannot be remembered here; lifeboat sync finds it all the same", "error", err)
+		o.log.Log(context.Background(), levelOf(name), "what a repository lacks cannot be remembered here; lifeboat sync finds it all the same", "error", err)
 	}
+}
+
+// levelOf says how much it matters that a mark could not be made: one of a repository that is away only saves time.
+func levelOf(name string) slog.Level {
+	if name == awayMark {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 func (o owed) settle(repository, name string) {

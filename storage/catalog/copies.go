@@ -15,6 +15,7 @@ import (
 // Copy is one of several repositories that hold the same cluster.
 type Copy struct {
 	Name string // for people
+	Away bool   // it could not be reached a moment ago, so that it is asked last
 	// Open opens the cluster in this repository. It is called when the copy is first needed, and again after an error.
 	Open func(context.Context) (*Cluster, error)
 }
@@ -31,7 +32,9 @@ type Copy struct {
 func OpenCopies(ctx context.Context, list ...Copy) (*Cluster, error) {
 	s := &copies{}
 	for _, one := range list {
-		s.list = append(s.list, &opened{Copy: one})
+		o := &opened{Copy: one}
+		o.away.Store(one.Away)
+		s.list = append(s.list, o)
 	}
 	first, err := ask(ctx, s, func(_ context.Context, c *Cluster) (*Cluster, error) { return c, nil })
 	if err != nil || len(list) == 1 {
@@ -62,6 +65,19 @@ func (c *Cluster) WithCopies(others ...*Cluster) *Cluster {
 
 // HasCopies says whether the cluster lies in several repositories.
 func (c *Cluster) HasCopies() bool { return c.copies != nil }
+
+// Away names the copies that could not be asked the last time.
+func (c *Cluster) Away() []string {
+	var names []string
+	if c.copies != nil {
+		for _, o := range c.copies.list {
+			if o.away.Load() {
+				names = append(names, o.Name)
+			}
+		}
+	}
+	return names
+}
 
 // copies are the copies of one cluster, the nearest first.
 type copies struct {
@@ -154,8 +170,8 @@ func ask[T any](ctx context.Context, s *copies, op func(context.Context, *Cluste
 				continue
 			}
 			value, err := tryCopy(hurried(ctx, patient), s, o, op)
-			if err == nil || ctx.Err() != nil {
-				return value, err
+			if err == nil || ctx.Err() != nil || errors.Is(err, storage.ErrExists) {
+				return value, err // what one copy has already is not to be stored in another one
 			}
 			said[o] = err
 		}

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,9 +90,12 @@ func TestACopyThatWasAwayIsAskedLast(t *testing.T) {
 	f := segment(t, firstSegment, "")
 	near.put(t, f)
 	far.put(t, f)
+	known := near.copied("near")
+	known.Away, known.Open = true, func(context.Context) (*Cluster, error) { return nil, errors.New("it was opened") }
+	must(OpenCopies(t.Context(), known, far.copied("far")))(t).mustGet(t, f.Name)
 	near.fall()
 	both.mustGet(t, f.Name)
-	if order := both.copies.order(); order[0].Name != "far" {
+	if order := both.copies.order(); order[0].Name != "far" || fmt.Sprint(both.Away()) != "[near]" {
 		t.Errorf("%s is asked first", order[0].Name)
 	}
 	near.rise()
@@ -267,6 +271,12 @@ func TestDocumentsComeFromAnyCopyAndGoToOne(t *testing.T) {
 	}
 	if found := must(both.Findings(ctx))(t); len(found) != 1 {
 		t.Errorf("findings: %v", found)
+	}
+	if err := both.PutCensus(ctx, "c2", json.RawMessage(`{"a":3}`)); !errors.Is(err, storage.ErrExists) {
+		t.Errorf("another census of the same id: %v", err)
+	}
+	if _, err := far.cluster.Census(ctx, "c2"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("it went to the other copy: %v", err)
 	}
 	flip(t, near.scene, near.cluster.drillKey("d1", "evidence.json"), 60)
 	if _, err := both.Evidence(ctx, "d1"); !isDamaged(err) {
