@@ -11,12 +11,13 @@ type Outcome int
 
 // The outcomes.
 const (
-	Failed Outcome = iota // not done, or not known to be
-	Done                  // the file is durable, or in its place, verified
-	Absent                // only of Fetch: the repository has answered that there is no such file
+	Failed   Outcome = iota // not done, or not known to be
+	Done                    // the file is durable, or in its place, verified
+	Absent                  // only of Fetch: the repository has answered that there is no such file
+	Declined                // nothing was tried: who answers serves another configuration or cluster
 )
 
-var outcomes = []string{Failed: "failed", Done: "done", Absent: "absent"}
+var outcomes = []string{Failed: "failed", Done: "done", Absent: "absent", Declined: "declined"}
 
 // String is the outcome's name.
 func (o Outcome) String() string { return outcomes[o] }

@@ -12,12 +12,12 @@ func reader(s string) *bufio.Reader { return bufio.NewReader(strings.NewReader(s
 func TestRequestsArriveAsTheyWereSent(t *testing.T) {
 	t.Parallel()
 	for _, request := range []Request{
-		{Op: Ping},
-		{Op: Ping, Cluster: "main"},
-		{Op: Push, Cluster: "main", Path: "/data/pg_wal/000000010000000000000001"},
-		{Op: Push, Path: "/a\tb\nc\"d\xff/é"},
-		{Op: Fetch, Cluster: "main", Name: "00000002.history", Path: "/data/pg_wal/RECOVERYHISTORY"},
-		{Op: Push, Path: "/" + strings.Repeat("x", 4096)},
+		{Op: Ping, Config: "/c"},
+		{Op: Ping, Config: "/c", Cluster: "main"},
+		{Op: Push, Config: "/c", Cluster: "main", Path: "/data/pg_wal/000000010000000000000001"},
+		{Op: Push, Config: "/c", Path: "/a\tb\nc\"d\xff/é"},
+		{Op: Fetch, Config: "/c", Cluster: "main", Name: "00000002.history", Path: "/data/pg_wal/RECOVERYHISTORY"},
+		{Op: Push, Config: "/c", Path: "/" + strings.Repeat("x", 4096)},
 	} {
 		var line bytes.Buffer
 		if err := WriteRequest(&line, request); err != nil {
@@ -35,16 +35,18 @@ func TestRequestsArriveAsTheyWereSent(t *testing.T) {
 func TestStrangeRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, request := range []Request{
-		{}, {Op: "pull", Path: "/a"}, {Op: Push, Path: "a"}, {Op: Push}, {Op: Push, Name: "x", Path: "/a"}, {Op: Fetch, Path: "/a"},
-		{Op: Ping, Path: "/a"}, {Op: Push, Path: "/" + strings.Repeat("x", maxLine)},
+		{}, {Op: Push, Path: "/a"}, {Op: Push, Config: "c", Path: "/a"}, {Op: "pull", Config: "/c", Path: "/a"},
+		{Op: Push, Config: "/c", Path: "a"}, {Op: Push, Config: "/c"}, {Op: Push, Config: "/c", Name: "x", Path: "/a"},
+		{Op: Fetch, Config: "/c", Path: "/a"}, {Op: Ping, Config: "/c", Path: "/a"},
+		{Op: Push, Config: "/c", Path: "/" + strings.Repeat("x", maxLine)},
 	} {
 		if err := WriteRequest(new(bytes.Buffer), request); err == nil {
 			t.Errorf("%+v was sent", request)
 		}
 	}
 	for _, line := range []string{
-		"", "\n", "GET / HTTP/1.1\r\n", `"lifeboat 1"` + "\n", "\"lifeboat 2\"\t\"ping\"\t\"\"\t\"\"\t\"\"\n",
-		"\"lifeboat 1\"\t\"ping\"\t\"\"\t\"\"\t\"\"", // no end
+		"", "\n", "GET / HTTP/1.1\r\n", `"lifeboat 1"` + "\n", "\"lifeboat 2\"\t\"ping\"\t\"/c\"\t\"\"\t\"\"\t\"\"\n",
+		"\"lifeboat 1\"\t\"ping\"\t\"/c\"\t\"\"\t\"\"\t\"\"", // no end
 		"lifeboat 1\tping\t\t\t\n", strings.Repeat("x", 2*maxLine) + "\n",
 	} {
 		if got, err := ReadRequest(reader(line)); err == nil {
@@ -56,7 +58,7 @@ func TestStrangeRequestsAreRefused(t *testing.T) {
 func TestAnswersArriveAsTheyWereSent(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []Answer{
-		{}, {Outcome: Done}, {Outcome: Absent, Detail: "no such file"}, {Outcome: Failed, Detail: "two\nlines\t\x00"},
+		{}, {Outcome: Done}, {Outcome: Absent, Detail: "no such file"}, {Outcome: Failed, Detail: "two\nlines\t\x00"}, {Outcome: Declined},
 	} {
 		var line bytes.Buffer
 		if err := WriteAnswer(&line, answer); err != nil {
@@ -90,8 +92,8 @@ func TestACutAnswerPromisesNothing(t *testing.T) {
 }
 
 func FuzzReadRequest(f *testing.F) {
-	f.Add("\"lifeboat 1\"\t\"push\"\t\"main\"\t\"\"\t\"/a\"\n")
-	f.Add("\"lifeboat 1\"\t\"fetch\"\t\"\"\t\"x\"\t\"/\\xff\"\n")
+	f.Add("\"lifeboat 1\"\t\"push\"\t\"/c\"\t\"main\"\t\"\"\t\"/a\"\n")
+	f.Add("\"lifeboat 1\"\t\"fetch\"\t\"/c\"\t\"\"\t\"x\"\t\"/\\xff\"\n")
 	f.Fuzz(func(t *testing.T, line string) {
 		request, err := ReadRequest(reader(line))
 		if err != nil {

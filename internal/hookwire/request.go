@@ -29,12 +29,16 @@ const (
 // Request is one thing that a hook asks for.
 type Request struct {
 	Op      Op
-	Cluster string // name in the configuration; empty where it has only one
+	Config  string // absolute path of the configuration that the hook was given
+	Cluster string // name in it; empty where it has only one
 	Name    string // of the WAL file; only of Fetch
 	Path    string // absolute: the file to push, or where the fetched one goes; empty in a Ping
 }
 
 func (r Request) check() error {
+	if !filepath.IsAbs(r.Config) {
+		return fmt.Errorf("the configuration %q is not an absolute path", r.Config)
+	}
 	switch r.Op {
 	case Ping:
 		if r.Name != "" || r.Path != "" {
@@ -58,7 +62,7 @@ func WriteRequest(w io.Writer, r Request) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	return writeLine(w, greeting, string(r.Op), r.Cluster, r.Name, r.Path)
+	return writeLine(w, greeting, string(r.Op), r.Config, r.Cluster, r.Name, r.Path)
 }
 
 // ReadRequest reads what WriteRequest wrote. Whatever else comes is an error.
@@ -67,10 +71,10 @@ func ReadRequest(r *bufio.Reader) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
-	if len(fields) != 5 || fields[0] != greeting {
+	if len(fields) != 6 || fields[0] != greeting {
 		return Request{}, fmt.Errorf("not a request of %q", greeting)
 	}
-	request := Request{Op: Op(fields[1]), Cluster: fields[2], Name: fields[3], Path: fields[4]}
+	request := Request{Op: Op(fields[1]), Config: fields[2], Cluster: fields[3], Name: fields[4], Path: fields[5]}
 	return request, request.check()
 }
 
