@@ -104,6 +104,8 @@ func TestARecoveryIsServedFromAhead(t *testing.T) {
 	for n := 1; n <= a.last; n++ {
 		a.expect(f, n, dest)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.direct != 1 {
 		t.Errorf("%d of %d segments were fetched only when asked for", a.direct, a.last)
 	}
@@ -141,6 +143,8 @@ func TestWhatFailsAheadIsAskedForAnew(t *testing.T) {
 	for n := 1; n <= 5; n++ {
 		a.expect(f, n, dest)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.direct != 5 {
 		t.Errorf("%d direct answers", a.direct)
 	}
@@ -155,9 +159,11 @@ func TestOtherFilesAndTimelinesAreNotFetchedAhead(t *testing.T) {
 			t.Errorf("%s: %s", name, outcome)
 		}
 	}
+	a.mu.Lock()
 	if len(a.ahead) != 0 {
 		t.Errorf("fetched ahead: %v", a.ahead)
 	}
+	a.mu.Unlock()
 	a.expect(f, 1, dest)
 	if outcome, _ := f.Fetch(t.Context(), wal.SegmentFile(2, 3, size).String(), dest); outcome != restore.Absent {
 		t.Errorf("of another timeline: %s", outcome)
