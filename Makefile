@@ -6,6 +6,9 @@ export GOFLAGS += -buildvcs=false
 
 packages ?= ./...
 linter := .cache/bin/golangci-lint
+REPOSITORY ?= file
+store_s3 := versitygw
+store_gcs := fake-gcs-server
 sources := $(wildcard archive cmd drill internal restore storage verify)
 
 .PHONY: help
@@ -13,8 +16,9 @@ help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build ## Back up, lose and recover a throwaway PostgreSQL; DEMO_FLAGS=--keep leaves it for a look
-	@postgres=$$(.ci/postgres demo) && PATH="$$postgres:$$PATH" bin/lifeboat demo $(DEMO_FLAGS)
+demo: build ## Back up, lose and recover a throwaway PostgreSQL; REPOSITORY=s3 or gcs, DEMO_FLAGS=--keep
+	@postgres=$$(.ci/postgres demo) && $(if $(store_$(REPOSITORY)),servers=$$(.ci/servers.sh $(store_$(REPOSITORY))) &&) \
+		PATH="$$postgres:$$servers:$$PATH" bin/lifeboat demo --repository $(REPOSITORY) $(DEMO_FLAGS)
 
 .PHONY: build
 build: ## Build the programs into bin/

@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 }
 
 func pushProgram(ctx context.Context, args []string) error {
-	cluster, err := openCluster(ctx, args[0])
+	cluster, err := openCluster(ctx, args[0], false)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func pushProgram(ctx context.Context, args []string) error {
 }
 
 func fetchProgram(ctx context.Context, args []string) error {
-	cluster, err := openCluster(ctx, args[0])
+	cluster, err := openCluster(ctx, args[0], true)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func fetchProgram(ctx context.Context, args []string) error {
 
 // backupProgram prints a line for every step of progress.
 func backupProgram(ctx context.Context, args []string) error {
-	cluster, err := openCluster(ctx, args[0])
+	cluster, err := openCluster(ctx, args[0], false)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,11 @@ func backupProgram(ctx context.Context, args []string) error {
 	return err
 }
 
-func openCluster(ctx context.Context, root string) (*catalog.Cluster, error) {
+func openCluster(ctx context.Context, root string, reads bool) (*catalog.Cluster, error) {
+	keys, err := keysFor(root, reads)
+	if err != nil {
+		return nil, err
+	}
 	bucket, err := file.Open(root, file.Options{})
 	if err != nil {
 		return nil, err
@@ -102,7 +106,7 @@ func openCluster(ctx context.Context, root string) (*catalog.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return repository.Cluster(ctx, clusterName)
+	return repository.With(keys).Cluster(ctx, clusterName)
 }
 
 func backupOptions(cluster *catalog.Cluster, connect func(context.Context) (*pgx.Conn, error)) archive.BackupOptions {

@@ -50,14 +50,34 @@ func (e *BadNameError) Unwrap() error { return e.Err }
 //
 // Before anything is sent the file is proven sound and of this cluster. The errors are *BadNameError,
 // *wal.CorruptError, *wal.HistoryError, *catalog.ForeignError, *catalog.ConflictError (other content has the name; a
-// finding is stored), *catalog.DamagedError (the stored object is damaged), and those of the file and the store.
+// finding is stored), *catalog.DamagedError (the stored object is damaged), *catalog.IncomparableError (it is sealed and
+// cannot be compared), and those of the file and the store.
 func Push(ctx context.Context, cluster *catalog.Cluster, path string, opts PushOptions) (PushResult, error) {
 	result, file, err := inspect(cluster.Identity(), cluster.Name(), path)
+	if err == nil && cluster.Seals() {
+		file.Secret, err = secret(ctx, cluster.Identity(), path)
+	}
 	if err != nil {
 		return result, fmt.Errorf("push %s: %w", filepath.Base(path), err)
 	}
 	result.Stored, err = cluster.PutWAL(ctx, file, opts.Clock())
 	return result, err
+}
+
+// secret is what the servers of the file's cluster share: the nonce in the pg_control of the data directory that the
+// file lies in. A file that lies elsewhere, or beside the pg_control of another cluster, has none.
+func secret(ctx context.Context, identity catalog.Identity, path string) ([]byte, error) {
+	_, c, err := readControl(ctx, filepath.Join(filepath.Dir(path), ".."))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.SystemIdentifier != identity.SystemIdentifier {
+		return nil, nil
+	}
+	return c.MockNonce[:], nil
 }
 
 // inspect proves a file sound and of the cluster.

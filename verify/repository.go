@@ -1,9 +1,12 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"lifeboat/storage/catalog"
 )
@@ -65,6 +68,7 @@ func (r *Report) addScrub(scrubbed catalog.ScrubReport) {
 		r.add(Finding{Severity: Fail, Object: d.Key, Detail: d.Detail,
 			Hint: "what depends on this object cannot be trusted: make a new base backup"})
 	}
+	r.addUnproven(scrubbed.Unproven)
 	for _, key := range scrubbed.Unknown {
 		r.add(Finding{Severity: Warn, Object: key, Detail: "nothing in the repository stands for this object",
 			Hint: "Lifeboat ignores it; look where it came from before deleting it"})
@@ -73,6 +77,29 @@ func (r *Report) addScrub(scrubbed catalog.ScrubReport) {
 		r.add(Finding{Severity: Warn, Object: "backup " + label, Detail: "was started and has no record",
 			Hint: "it is being made, or was interrupted: then the next backup removes what is left of it"})
 	}
+}
+
+// unproven is a reason why objects of a kind could not be checked, or not wholly.
+type unproven struct{ kind, why string }
+
+// addUnproven tells each reason once, with the number of objects.
+func (r *Report) addUnproven(objects []catalog.Damage) {
+	counts := map[unproven]int{}
+	for _, o := range objects {
+		counts[unproven{o.Kind, o.Detail}]++
+	}
+	byName := func(a, b unproven) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.why, b.why)) }
+	for _, u := range slices.SortedFunc(maps.Keys(counts), byName) {
+		r.add(Finding{Severity: Unproven, Object: "repository", Hint: u.hint(),
+			Detail: fmt.Sprintf("%s objects that could not be checked to the end: %d (%s)", u.kind, counts[u], u.why)})
+	}
+}
+
+func (u unproven) hint() string {
+	if u.kind == "signature" {
+		return "configure the public keys that documents are signed with"
+	}
+	return "what is stored is what was stored, as far as that shows from outside; verify again with the identity that opens it"
 }
 
 // addCluster checks what the objects of one cluster say of each other. A cluster whose own document is damaged has been

@@ -75,7 +75,7 @@ func (a *app) fetchCommand() *cobra.Command {
 func (a *app) fetch(ctx context.Context, name, destination string) (restore.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchDeadline)
 	defer cancel()
-	s, err := a.openKnown(ctx)
+	s, err := a.openKnown(ctx, fetching())
 	if err != nil {
 		return restore.Unknown, err
 	}

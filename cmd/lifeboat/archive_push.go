@@ -20,11 +20,11 @@ func (a *app) pushCommand() *cobra.Command {
 }
 
 func (a *app) push(ctx context.Context, path string) error {
-	cluster, err := a.openCluster(ctx)
+	s, err := a.openKnown(ctx, pushing())
 	if err != nil {
 		return err
 	}
-	result, err := archive.Push(ctx, cluster, path, archive.PushOptions{Clock: a.now})
+	result, err := archive.Push(ctx, s.cluster, path, archive.PushOptions{Clock: a.now})
 	if err != nil {
 		return err
 	}

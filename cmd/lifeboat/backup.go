@@ -34,8 +34,11 @@ func (a *app) backup(ctx context.Context, kind string) error {
 	if kind != "full" {
 		return usagef("--type is full, not %q", kind)
 	}
-	s, err := a.openScene(ctx)
+	s, err := a.openScene(ctx, producing())
 	if err != nil {
+		return err
+	}
+	if err := requireConditional(ctx, s.bucket); err != nil {
 		return err
 	}
 	if s.cluster, err = a.known(ctx, s); err != nil {
@@ -48,6 +51,8 @@ func (a *app) backup(ctx context.Context, kind string) error {
 	if err != nil {
 		return fmt.Errorf("no backup was made: %w", err)
 	}
+	a.sweep(ctx, s)
+	a.rememberHead(ctx, s)
 	if a.json() {
 		err = a.writeJSON(summarise(record))
 	} else {

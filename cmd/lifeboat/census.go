@@ -45,7 +45,7 @@ func (a *app) censusCommand() *cobra.Command {
 }
 
 func (a *app) census(ctx context.Context) error {
-	s, err := a.openKnown(ctx)
+	s, err := a.openKnown(ctx, producing())
 	if err != nil {
 		return err
 	}

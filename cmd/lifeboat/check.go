@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/cmd/internal/term"
+	"lifeboat/storage/catalog"
 )
 
 // finding is one thing that check looked at, and what mends it where it is not right.
@@ -34,25 +35,27 @@ func (k *checker) add(subject, result, mend, detail string, args ...any) {
 }
 
 func (a *app) checkCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is not right, each finding with what mends it",
-		Long: "Looks at the configuration, the repository, the server's settings and privileges, the round trip of a WAL\n" +
-			"segment through archive_command, gaps, and the age of the last backup and drill. Exits 0 when nothing fails,\n" +
-			"1 when something does, and 4 when something could not be found out.",
+		Long: "Looks at the configuration and its keys, at what the store can and may do, at the server's settings and\n" +
+			"privileges, the round trip of a WAL segment through archive_command, gaps, and the age of the last backup and\n" +
+			"drill. Exits 0 when nothing fails, 1 when something does, and 4 when something could not be found out.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.check(c.Context()) },
 	}
+	a.identityFlag(c.Flags())
+	return c
 }
 
 func (a *app) check(ctx context.Context) error {
-	s, err := a.openScene(ctx)
+	s, err := a.scene()
 	if err != nil {
 		return err
 	}
 	k := &checker{app: a, scene: s}
 	k.add("configuration", "pass", "", "%s", s.settings.Path)
-	k.add("repository", "pass", "", "%s", s.repository.Location())
+	k.open(ctx, k.checkKeys())
 	k.checkServer(ctx)
 	k.checkRepository(ctx)
 	if s.config.WAL.Stream {
@@ -67,6 +70,30 @@ func (a *app) check(ctx context.Context) error {
 		return err
 	}
 	return checkCode(k.findings)
+}
+
+// open opens the store and the repository in it, as far as that goes, and says how far it went.
+func (k *checker) open(ctx context.Context, keys catalog.Keys) {
+	s := k.scene
+	var err error
+	if s.bucket, err = k.app.bucket(ctx, s.settings, checking()); err != nil {
+		k.add("store", resultOf(err), mendStore(err), "%v", err)
+		return
+	}
+	if !k.checkStore(ctx) {
+		return
+	}
+	repository, err := catalog.Open(ctx, s.bucket)
+	if err != nil {
+		k.add("repository", resultOf(err), hintOf(err), "%v", err)
+		return
+	}
+	s.repository = repository.With(keys)
+	k.add("repository", "pass", "", "%s", s.repository.Location())
+	if err := s.findCluster(ctx); err != nil {
+		k.add("cluster", resultOf(err), hintOf(err), "%v", err)
+	}
+	k.checkSealing(keys)
 }
 
 func checkCode(findings []finding) error {

@@ -32,6 +32,8 @@ func (k *checker) checkRepository(ctx context.Context) {
 	for _, label := range inventory.Unfinished {
 		k.add("backup", "warn", "the next backup removes it, unless it is running now", "%s is unfinished", label)
 	}
+	k.checkIdentityFits(ctx, inventory)
+	k.checkHead(ctx, inventory)
 	k.checkLastBackup(inventory.Backups)
 	k.checkLastDrill(ctx)
 }

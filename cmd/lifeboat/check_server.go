@@ -91,6 +91,7 @@ func (k *checker) checkIdentity(f serverFacts) {
 	switch major := f.version / 10000; {
 	case major < 13 || major > 18:
 		k.add("version", "fail", "use a Lifeboat that knows it", "PostgreSQL %d is not supported: 13 to 18 are", major)
+	case k.scene.repository == nil: // which was told
 	case k.scene.cluster == nil:
 		k.add("cluster", "fail", "lifeboat init", "the repository does not know it")
 	case k.scene.cluster.Identity().SystemIdentifier != uint64(f.system):

@@ -25,13 +25,20 @@ func (a *app) demoCommand() *cobra.Command {
 			}
 			o.Lifeboat = self
 			var verdict *demo.VerdictError
-			if err := demo.Run(c.Context(), o); !errors.As(err, &verdict) {
+			var usage *demo.UsageError
+			err = demo.Run(c.Context(), o)
+			if errors.As(err, &usage) {
+				return usagef("%v", usage)
+			}
+			if !errors.As(err, &verdict) {
 				return err
 			}
 			a.errors.Printf("lifeboat: %v\n", verdict)
 			return verdictCode(verdict.Verdict)
 		},
 	}
+	c.Flags().StringVar(&o.Repository, "repository", "file", "`KIND` of the repository: file, s3 (on versitygw) or gcs (on fake-gcs-server)")
+	c.Flags().BoolVar(&o.Plain, "plain", false, "neither encrypt nor sign")
 	c.Flags().BoolVar(&o.Keep, "keep", false, "leave the scene as it stands and say how to look at it")
 	c.Flags().StringVar(&o.Report, "report", "lifeboat-demo-report.html", "`FILE` that the drill's HTML report is written to")
 	c.Flags().StringVar(&o.PostgresBin, "postgres-bin", "", "`DIRECTORY` of the PostgreSQL programs to use (default: the newest found)")

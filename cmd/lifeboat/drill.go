@@ -21,6 +21,7 @@ func (a *app) drillCommand() *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.drillRunCommand(), a.drillListCommand(), a.drillShowCommand(), a.drillReportCommand())
+	a.identityFlag(c.PersistentFlags())
 	for _, sub := range c.Commands() {
 		sub.Args = usageArgs(sub.Args)
 	}
@@ -50,7 +51,7 @@ func (a *app) drillRunCommand() *cobra.Command {
 }
 
 func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFlags) error {
-	s, err := a.openKnown(ctx)
+	s, err := a.openKnown(ctx, drilling())
 	if err != nil {
 		return err
 	}
@@ -58,10 +59,16 @@ func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFla
 	if err != nil {
 		return err
 	}
+	lent, err := a.lendHook(ctx, s, &options)
+	if err != nil {
+		return err
+	}
 	bar := a.bar()
 	options.Progress = func(phase string, done, total int64) { bar.Show(phase, done, total) }
 	result, err := drill.Run(ctx, options)
 	bar.Done()
+	err = errors.Join(err, lent.remove())
+	a.rememberHead(ctx, s)
 	if result == nil {
 		return usageOf(err)
 	}
@@ -97,10 +104,27 @@ func (a *app) drillOptions(s *scene, name, backup string, flags targetFlags) (dr
 	return drill.Options{
 		Repository: s.repository, Cluster: s.cluster, Name: name, Target: target, Timeline: timeline, Backup: backup,
 		WorkDirectory: s.settings.Scheduler.WorkDirectory, PostgresBin: s.settings.Scheduler.PostgresBin,
-		FetchCommand: fetchCommand(), HookConfig: hookConfig(s), Owner: owner,
+		FetchCommand: fetchCommand(), Owner: owner,
 		Targets: a.drillTargets(s.config), Production: production(s),
 		Log: a.log, Now: a.now, ToolVersion: version(),
 	}, nil
+}
+
+// lendHook gives the scratch server's restore_command what it needs, for as long as the drill lasts.
+func (a *app) lendHook(ctx context.Context, s *scene, o *drill.Options) (*loan, error) {
+	identity, err := a.identityPath(s.settings)
+	if err != nil {
+		return nil, err
+	}
+	from, lent, err := a.lendCredentials(ctx, s, findCredentials(&s.settings.Repository), o.Owner)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkHookFiles(hookFiles(&s.settings.Repository, from, identity), o.Owner); err != nil {
+		return nil, errors.Join(err, lent.remove())
+	}
+	o.HookConfig = hookConfig(s, from, identity)
+	return lent, nil
 }
 
 func (a *app) drillTargets(c *config.Cluster) drill.Targets {
@@ -153,7 +177,7 @@ func (a *app) drillListCommand() *cobra.Command {
 }
 
 func (a *app) drillList(ctx context.Context) error {
-	s, err := a.openKnown(ctx)
+	s, err := a.openKnown(ctx, asking())
 	if err != nil {
 		return err
 	}
@@ -208,7 +232,7 @@ func (a *app) drillShowCommand() *cobra.Command {
 }
 
 func (a *app) loadDrill(ctx context.Context, id string) (*drill.Result, *scene, error) {
-	s, err := a.openKnown(ctx)
+	s, err := a.openKnown(ctx, asking())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -43,6 +43,7 @@ func codeOf(err error) int {
 		settings    *config.Error
 		unreachable *restore.UnreachableError
 		damaged     *catalog.DamagedError
+		unsigned    *catalog.UnsignedError
 	)
 	switch {
 	case err == nil:
@@ -53,7 +54,7 @@ func codeOf(err error) int {
 		return exitUsage
 	case errors.As(err, &unreachable):
 		return exitUnreachable
-	case errors.As(err, &damaged):
+	case errors.As(err, &damaged), errors.As(err, &unsigned):
 		return exitFail
 	}
 	return exitError

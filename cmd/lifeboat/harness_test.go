@@ -24,7 +24,9 @@ type installation struct {
 	bin        string // directory of the programs
 	dir        string
 	config     string
-	repository string
+	repository string // its directory; unused where place names another
+	place      string // lines of the configuration that say where the repository is; empty: files
+	keys       string // lines of the configuration that name keys
 	server     *pgtest.Cluster
 }
 
@@ -65,15 +67,19 @@ func (in *installation) start(o pgtest.Options) {
 // configure writes the configuration.
 func (in *installation) configure(connection, dataDirectory string) {
 	in.t.Helper()
+	place := in.place
+	if place == "" {
+		place = fmt.Sprintf("  url: %q\n", "file://"+in.repository)
+	}
 	in.write("lifeboat.yaml", fmt.Sprintf(`repository:
-  url: %q
-clusters:
+%s%sclusters:
   main:
     connection: %q
     data_directory: %q
     targets: {restore_per_terabyte: 200h}
 scheduler: {work_directory: %q, postgres_bin: %q}
-`, "file://"+in.repository, connection, dataDirectory, in.path("scratch"), in.install.BinDir))
+state_directory: %q
+`, place, in.keys, connection, dataDirectory, in.path("scratch"), in.install.BinDir, in.path("state")))
 }
 
 func (in *installation) path(name string) string { return filepath.Join(in.dir, name) }

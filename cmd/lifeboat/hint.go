@@ -6,6 +6,7 @@ import (
 	"lifeboat/archive"
 	"lifeboat/storage"
 	"lifeboat/storage/catalog"
+	"lifeboat/storage/catalog/seal"
 )
 
 // hintOf says what the operator can do about an error, or nothing where that is not known.
@@ -14,9 +15,19 @@ func hintOf(err error) string {
 		operator *archive.OperatorError
 		foreign  *catalog.ForeignError
 		damaged  *catalog.DamagedError
+		unsigned *catalog.UnsignedError
+		wrong    *seal.WrongIdentityError
 		knowing  interface{ Hint() string }
 	)
 	switch {
+	case errors.Is(err, seal.ErrNoIdentity):
+		return "name the identity file with --identity-file, or as identity_file in the configuration's encryption; the one from escrow will do"
+	case errors.As(err, &wrong):
+		return "find the identity whose public key was among the recipients when this was stored; after a rotation a file with the old and the new identity opens all"
+	case errors.Is(err, catalog.ErrNoRecipients):
+		return "add the recipients to repository.encryption in the configuration of this machine"
+	case errors.As(err, &unsigned):
+		return "if it is from before you signed, it cannot be told from a forgery: make a new backup; else name the public key that signed it in repository.signing.public_keys"
 	case errors.As(err, &knowing) && knowing.Hint() != "":
 		return knowing.Hint()
 	case errors.As(err, &operator):

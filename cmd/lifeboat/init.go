@@ -22,6 +22,9 @@ import (
 // initOptions are what a first configuration is written from.
 type initOptions struct {
 	repository, connection, dataDirectory string
+	endpoint, region                      string
+	pathStyle                             bool
+	recipients                            []string
 }
 
 func (a *app) initCommand() *cobra.Command {
@@ -31,11 +34,15 @@ func (a *app) initCommand() *cobra.Command {
 		Short: "Write a configuration, create the repository, and print what PostgreSQL needs",
 		Long: "Without a configuration: writes one, creates the repository, makes the cluster known to it, and prints\n" +
 			"the GRANTs and the postgresql.conf lines. With one at hand: only creates the repository and makes the\n" +
-			"clusters known. Harmless when repeated.",
+			"clusters known. Harmless when repeated. A bucket must be there already.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.init(c.Context(), o) },
 	}
-	c.Flags().StringVar(&o.repository, "repository", "file:///var/lib/lifeboat/repository", "`URL` of the repository, for a new configuration")
+	c.Flags().StringVar(&o.repository, "repository", "file:///var/lib/lifeboat/repository", "`URL` of the repository (file, s3 or gs), for a new configuration")
+	c.Flags().StringArrayVar(&o.recipients, "recipient", nil, "seal everything for this age `RECIPIENT`, for a new configuration; may be repeated")
+	c.Flags().StringVar(&o.endpoint, "endpoint", "", "`URL` of a store that speaks the protocol of S3 or GCS, for a new configuration")
+	c.Flags().StringVar(&o.region, "region", "", "`REGION` of an s3:// bucket, for a new configuration")
+	c.Flags().BoolVar(&o.pathStyle, "path-style", false, "name the bucket in the path, as many stores of one's own want it, for a new configuration")
 	c.Flags().StringVar(&o.connection, "connection", "host=/var/run/postgresql dbname=postgres", "connection `STRING` of the server, for a new configuration")
 	c.Flags().StringVar(&o.dataDirectory, "data-directory", "", "data `DIRECTORY` of the server, for a new configuration (default: asked of the server)")
 	return c
@@ -102,7 +109,15 @@ func newSettings(o initOptions, name string) string {
 		name = "main"
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "repository:\n  url: %q\nclusters:\n  %s:\n    connection: %q\n", o.repository, name, o.connection)
+	fmt.Fprintf(&text, "repository:\n  url: %q\n", o.repository)
+	writeSection(&text, o.section(), o.storeSettings())
+	if len(o.recipients) > 0 {
+		text.WriteString("  encryption:\n    recipients:\n")
+	}
+	for _, recipient := range o.recipients {
+		fmt.Fprintf(&text, "      - %q\n", recipient)
+	}
+	fmt.Fprintf(&text, "clusters:\n  %s:\n    connection: %q\n", name, o.connection)
 	if o.dataDirectory != "" {
 		fmt.Fprintf(&text, "    data_directory: %q\n", o.dataDirectory)
 	}
@@ -110,28 +125,63 @@ func newSettings(o initOptions, name string) string {
 	return text.String()
 }
 
-// createRepository makes the directory and the repository in it. As root a new directory is given to the owner of the
-// first data directory that is named, since PostgreSQL's own user has to write there.
+// section is the key of the settings that belong to the kind of the repository.
+func (o initOptions) section() string {
+	if strings.HasPrefix(o.repository, config.SchemeGCS+"://") {
+		return "gcs"
+	}
+	return config.SchemeS3
+}
+
+func (o initOptions) storeSettings() [][2]string {
+	list := [][2]string{{"endpoint", o.endpoint}, {"region", o.region}}
+	if o.pathStyle {
+		list = append(list, [2]string{"path_style", "true"})
+	}
+	return list
+}
+
+// createRepository makes the place a repository: a sealed one where recipients are named. A store that overwrites what it
+// was told to create only is refused.
 func (a *app) createRepository(ctx context.Context, settings *config.Config) (*catalog.Repository, error) {
-	directory, err := settings.Repository.Directory()
+	if directory := settings.Repository.Place().Directory; directory != "" {
+		if err := a.createDirectory(ctx, settings, directory); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := a.keys(settings, creating())
 	if err != nil {
 		return nil, err
 	}
-	_, missing := os.Stat(directory)
-	if err := a.refuseStrangers(ctx, settings, directory); err != nil {
+	bucket, err := a.bucket(ctx, settings, creating())
+	if err != nil {
 		return nil, err
 	}
-	if _, err := file.Create(directory, file.Options{Now: a.now, Log: a.log}); err != nil {
+	create := catalog.Create
+	if keys.Recipients != nil {
+		create = catalog.CreateSealed
+	}
+	repository, err := create(ctx, bucket, a.now())
+	if err != nil {
 		return nil, err
+	}
+	return repository.With(keys), requireConditional(ctx, bucket)
+}
+
+// createDirectory makes the directory of a file:// repository. As root a new one is given to the owner of the first data
+// directory that is named, since PostgreSQL's own user has to write there.
+func (a *app) createDirectory(ctx context.Context, settings *config.Config, directory string) error {
+	_, missing := os.Stat(directory)
+	if err := a.refuseStrangers(ctx, settings, directory); err != nil {
+		return err
+	}
+	if _, err := file.Create(directory, file.Options{Now: a.now, Log: a.log}); err != nil {
+		return err
 	}
 	if errors.Is(missing, fs.ErrNotExist) && os.Geteuid() == 0 {
 		a.giveRepository(ctx, directory, settings.Clusters[settings.ClusterNames()[0]])
 	}
-	bucket, err := a.bucket(settings)
-	if err != nil {
-		return nil, err
-	}
-	return catalog.Create(ctx, bucket, a.now())
+	return nil
 }
 
 // refuseStrangers keeps a repository out of a directory that is in use for something else.
@@ -147,7 +197,7 @@ func (a *app) refuseStrangers(ctx context.Context, settings *config.Config, dire
 	if len(entries) == 0 {
 		return nil
 	}
-	bucket, err := a.bucket(settings)
+	bucket, err := a.bucket(ctx, settings, creating())
 	if err != nil {
 		return err
 	}

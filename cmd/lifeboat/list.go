@@ -54,16 +54,18 @@ type listing struct {
 }
 
 func (a *app) listCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "list",
 		Short: "List backups, WAL coverage and gaps, and the windows that can be reached",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return a.list(c.Context()) },
 	}
+	a.identityFlag(c.Flags())
+	return c
 }
 
 func (a *app) list(ctx context.Context) error {
-	s, err := a.openKnown(ctx)
+	s, err := a.openKnown(ctx, asking())
 	if err != nil {
 		return err
 	}

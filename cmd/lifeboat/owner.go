@@ -11,24 +11,30 @@ import (
 )
 
 // owner says to whom root gives what it restores to a directory: the owner of the directory, or of the nearest one above
-// it that exists; where that is root, as which PostgreSQL does not run, the owner of the repository. It is nil for
-// others than root, who keep what they make.
+// it that exists; where that is root, as which PostgreSQL does not run, the owner of the repository's directory or of
+// production's data directory. It is nil for others than root, who keep what they make.
 func (s *scene) owner(directory string) (*restore.Owner, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
-	repository, err := s.settings.Repository.Directory()
-	if err != nil {
-		return nil, err
-	}
 	owner, err := ownerOf(nearest(directory))
-	if err == nil && owner.UID == 0 {
-		owner, err = ownerOf(repository)
+	if other := s.ownedByPostgres(); err == nil && owner.UID == 0 && other != "" {
+		owner, err = ownerOf(other)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("find the owner of the target directory: %w", err)
 	}
 	return owner, nil
+}
+
+// ownedByPostgres is a directory that PostgreSQL's user has, or empty where none is known.
+func (s *scene) ownedByPostgres() string {
+	for _, dir := range []string{s.settings.Repository.Place().Directory, s.config.DataDirectory} {
+		if _, err := os.Stat(dir); dir != "" && err == nil {
+			return dir
+		}
+	}
+	return ""
 }
 
 // nearest is the path, or the first one above it that exists.

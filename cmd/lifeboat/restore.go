@@ -51,6 +51,7 @@ func (a *app) restoreCommand() *cobra.Command {
 	flags.StringArrayVar(&f.tablespaces, "tablespace-map", nil, "put the tablespace at `OLD=NEW`; may be repeated")
 	flags.IntVar(&f.port, "port", 0, "port of the restored server (default: as in production)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print the plan and write nothing")
+	a.identityFlag(flags)
 	flags.BoolVar(&f.start, "start", false, "start PostgreSQL and wait until the target is proven reached")
 	return c
 }
@@ -64,6 +65,10 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	if err != nil {
 		return usageOf(err)
 	}
+	if _, err := s.cluster.OpenIndex(ctx, plan.Record()); err != nil {
+		return fmt.Errorf("open backup %s: %w", plan.Record().Label, err) // a wrong identity shows before a byte is written
+	}
+	a.rememberHead(ctx, s)
 	done := restored{Plan: plan, Takes: a.predict(ctx, s, plan)}
 	if !f.dryRun {
 		if err := a.execute(ctx, s, f, &done); err != nil {
@@ -106,7 +111,7 @@ func (a *app) planRestore(ctx context.Context, f restoreFlags) (*scene, restore.
 	if err != nil {
 		return nil, target, options, err
 	}
-	s, err := a.openKnown(ctx)
+	s, err := a.openKnown(ctx, reading())
 	if err != nil {
 		return nil, target, options, err
 	}
@@ -135,9 +140,13 @@ func (a *app) execute(ctx context.Context, s *scene, f restoreFlags, done *resto
 	if err != nil {
 		return err
 	}
+	hook, err := a.restoredHook(s, owner, f.start)
+	if err != nil {
+		return err
+	}
 	bar := a.bar()
 	result, err := restore.Execute(ctx, s.cluster, done.Plan, restore.ExecOptions{
-		Owner: owner, Logger: a.log, Config: hookConfig(s),
+		Owner: owner, Logger: a.log, Config: hook,
 		Progress: func(p restore.RestoreProgress) { bar.Show(p.Phase, p.Bytes, p.BytesTotal) },
 	})
 	bar.Done()

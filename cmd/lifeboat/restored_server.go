@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
+	"lifeboat/archive"
 	"lifeboat/restore"
 	"lifeboat/restore/server"
 )
@@ -26,9 +28,44 @@ func shellQuote(path string) string {
 	return "'" + strings.ReplaceAll(strings.ReplaceAll(path, "'", `'\''`), "%", "%%") + "'"
 }
 
-// hookConfig is as much of the configuration as fetching WAL takes. It holds no secret.
-func hookConfig(s *scene) []byte {
-	return fmt.Appendf(nil, "repository:\n  url: %q\nclusters:\n  %s: {}\n", s.settings.Repository.URL.Value, s.name)
+// restoredHook is the configuration for the restored directory's own restore_command. What that needs is looked for first,
+// as the user as whom PostgreSQL will run.
+func (a *app) restoredHook(s *scene, owner *restore.Owner, start bool) ([]byte, error) {
+	identity, err := a.identityPath(s.settings)
+	if err != nil {
+		return nil, err
+	}
+	from := findCredentials(&s.settings.Repository)
+	if err := checkHookFiles(hookFiles(&s.settings.Repository, from, identity), owner); err != nil {
+		return nil, err
+	}
+	if from.secret && start {
+		return nil, &archive.OperatorError{
+			Message: "the store's credentials are in this process's environment only, where the restored server's restore_command does not find them",
+			Hint:    "put them into a file and name it in repository.s3.credentials_file, or restore without --start and start PostgreSQL with them in its own environment",
+		}
+	}
+	if from.secret {
+		a.log.Warn("the restored server's restore_command needs the store's credentials, which are in this process's environment only: start PostgreSQL with them in its own")
+	}
+	return hookConfig(s, from, identity), nil
+}
+
+// chainVariables lead the SDKs to credentials, and are none themselves: all of this process's environment that a restored
+// server gets, beside a search path, the locale and the time zone.
+func chainVariables() []string {
+	names := []string{
+		"AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONFIG_FILE",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+		"AWS_STS_REGIONAL_ENDPOINTS", "AWS_EC2_METADATA_SERVICE_ENDPOINT", "GCE_METADATA_HOST", "NO_PROXY",
+	}
+	var found []string
+	for _, name := range names {
+		if value := os.Getenv(name); value != "" {
+			found = append(found, name+"="+value)
+		}
+	}
+	return found
 }
 
 // startRestored starts PostgreSQL on the restored directory and waits until the target is proven reached. The server
@@ -49,7 +86,7 @@ func (a *app) startRestored(ctx context.Context, s *scene, done *restored) error
 	running, err := server.Start(ctx, server.Options{
 		// No role is named: the restored pg_hba.conf may let none in, and the server's log is proof enough.
 		BinDir: bin, DataDir: done.Plan.Directory, Credential: credentialOf(owner),
-		LogFile: filepath.Join(done.Plan.Directory, "lifeboat.restore.log"),
+		LogFile: filepath.Join(done.Plan.Directory, "lifeboat.restore.log"), Env: chainVariables(),
 	})
 	if err != nil {
 		return err

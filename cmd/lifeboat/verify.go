@@ -20,6 +20,7 @@ func (a *app) verifyCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.verify(c.Context(), label) },
 	}
+	a.identityFlag(c.Flags())
 	c.Flags().StringVar(&label, "backup", "", "check this backup, by its `LABEL`, and what it needs")
 	return c
 }
@@ -34,17 +35,20 @@ func (a *app) verify(ctx context.Context, label string) error {
 			return err
 		}
 	}
-	repository, err := a.openRepository(ctx, settings)
-	if err != nil {
+	s := &scene{settings: settings}
+	if s.bucket, s.repository, err = a.openBucket(ctx, settings, reading()); err != nil {
 		return err
 	}
 	bar := a.bar()
-	report, err := verify.Repository(ctx, repository, verify.Options{
+	report, err := verify.Repository(ctx, s.repository, verify.Options{
 		Cluster: a.clusterName, Backup: label,
 		Progress: func(p catalog.ScrubProgress) { bar.Show("verifying", p.Bytes, p.BytesTotal) },
 	})
 	bar.Done()
 	if err != nil {
+		return err
+	}
+	if err := a.addSetBack(ctx, s, &report); err != nil {
 		return err
 	}
 	if a.json() {

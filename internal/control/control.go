@@ -62,6 +62,10 @@ type Control struct {
 	BlocksPerSegment    uint32 // of a relation's segment
 	WALSegmentSize      uint32 // in bytes
 	DataChecksumVersion uint32 // 0: pages have no checksums
+
+	// MockNonce is mock_authentication_nonce: random bytes that initdb made, the same on all standbys and in all copies
+	// of the cluster, and known to nobody who cannot read the file. It is never to be stored or shown.
+	MockNonce [32]byte
 }
 
 // The offsets of fields, which are the same in all supported versions but for the CRC.
@@ -84,7 +88,16 @@ const (
 	relationSizeAt  = 220
 	segmentSizeAt   = 228
 	dataChecksumsAt = 252
+	nonceLength     = 32 // MOCK_AUTH_NONCE_LEN
 )
+
+// nonceAt is where mock_authentication_nonce stands. Version 18 has one more flag before it.
+func nonceAt(version uint32) int {
+	if version == 1800 {
+		return 257
+	}
+	return 256
+}
 
 // checksumAt is where the CRC stands, which covers all bytes before it. Version 18 has one more flag before it.
 func checksumAt(version uint32) (int, error) {
@@ -124,6 +137,7 @@ func Parse(raw []byte) (Control, error) {
 		BlocksPerSegment:       le.Uint32(raw[relationSizeAt:]),
 		WALSegmentSize:         le.Uint32(raw[segmentSizeAt:]),
 		DataChecksumVersion:    le.Uint32(raw[dataChecksumsAt:]),
+		MockNonce:              [nonceLength]byte(raw[nonceAt(le.Uint32(raw[versionAt:])):][:nonceLength]),
 	}, nil
 }
 

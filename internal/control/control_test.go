@@ -56,7 +56,8 @@ func TestTheServersOwnToolAgrees(t *testing.T) {
 		"Latest checkpoint's REDO location": c.Redo.String(), "max_connections setting": fmt.Sprint(c.MaxConnections),
 		"max_worker_processes setting": fmt.Sprint(c.MaxWorkerProcesses), "max_wal_senders setting": fmt.Sprint(c.MaxWALSenders),
 		"max_prepared_xacts setting": fmt.Sprint(c.MaxPreparedXacts), "max_locks_per_xact setting": fmt.Sprint(c.MaxLocksPerTransaction),
-		"Bytes per WAL segment": fmt.Sprint(c.WALSegmentSize), "Data page checksum version": fmt.Sprint(c.DataChecksumVersion),
+		"Mock authentication nonce": fmt.Sprintf("%x", c.MockNonce),
+		"Bytes per WAL segment":     fmt.Sprint(c.WALSegmentSize), "Data page checksum version": fmt.Sprint(c.DataChecksumVersion),
 	} {
 		if said[name] != want {
 			t.Errorf("%s: pg_controldata says %q, not %q", name, said[name], want)

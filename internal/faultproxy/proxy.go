@@ -18,7 +18,7 @@ import (
 // Proxy passes requests on to a server, but for what its script says.
 type Proxy struct {
 	target   *url.URL
-	script   *Script
+	script   atomic.Pointer[Script]
 	port     *port
 	upstream *http.Transport
 	requests atomic.Int64
@@ -53,11 +53,9 @@ func start(target string, script *Script) (*Proxy, error) {
 	if u.Scheme != "http" || u.Host == "" || u.Path != "" && u.Path != "/" {
 		return nil, fmt.Errorf("target %q is not an http URL without a path", target)
 	}
-	if script == nil {
-		script = NewScript()
-	}
 	upstream := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
-	p := &Proxy{target: u, script: script, upstream: upstream, open: map[net.Conn]bool{}}
+	p := &Proxy{target: u, upstream: upstream, open: map[net.Conn]bool{}}
+	p.Follow(script)
 	p.ended, p.end = context.WithCancel(context.Background())
 	if p.port, err = reservePort(); err != nil {
 		return nil, err
@@ -71,6 +69,14 @@ func start(target string, script *Script) (*Proxy, error) {
 
 // URL is where clients find the proxy; it stays the same while the proxy is gone.
 func (p *Proxy) URL() string { return "http://" + p.port.address() }
+
+// Follow puts another script in place of the one before, for the requests to come; nil makes no trouble.
+func (p *Proxy) Follow(script *Script) {
+	if script == nil {
+		script = NewScript()
+	}
+	p.script.Store(script)
+}
 
 // Requests is how many requests have come in.
 func (p *Proxy) Requests() int64 { return p.requests.Load() }
@@ -171,7 +177,7 @@ func (p *Proxy) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	defer p.running.Done()
 	p.requests.Add(1)
-	x := &exchange{proxy: p, w: w, r: r, rules: p.script.due(r)}
+	x := &exchange{proxy: p, w: w, r: r, rules: p.script.Load().due(r)}
 	x.run()
 }
 

@@ -433,6 +433,30 @@ func TestCalmEndsTheTrouble(t *testing.T) {
 	}
 }
 
+func TestFollowsAnotherScript(t *testing.T) {
+	t.Parallel()
+	p := faultproxy.Start(t, newServer(t).URL, faultproxy.NewScript(does(faultproxy.Unavailable())))
+	for _, c := range []struct {
+		script *faultproxy.Script
+		status int
+	}{
+		{faultproxy.NewScript(does(faultproxy.TooManyRequests())), 429}, {nil, 200},
+	} {
+		p.Follow(c.script)
+		if status, _, err := ask(t.Context(), http.MethodGet, p.URL(), ""); status != c.status || err != nil {
+			t.Errorf("got %d, %v, want %d", status, err, c.status)
+		}
+	}
+	script := faultproxy.NewScript(does(faultproxy.Reset()))
+	p.Follow(script)
+	if _, _, err := ask(t.Context(), http.MethodGet, p.URL(), ""); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %v", err)
+	}
+	if err := script.AllFired(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRandomScriptsDependOnTheSeedAlone(t *testing.T) {
 	t.Parallel()
 	different := map[string]bool{}

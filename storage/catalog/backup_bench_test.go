@@ -35,7 +35,7 @@ func tablePages(size int) []byte {
 func BenchmarkStreamWrites(b *testing.B) {
 	for name, content := range map[string][]byte{"table": tablePages(64 << 20), "zeros": make([]byte, 64<<20)} {
 		b.Run(name, func(b *testing.B) {
-			w, err := (&Cluster{name: "main", store: newStore(sink{})}).StartBackup(b.Context(), StartedBackup{Label: sceneLabel})
+			w, err := (&Cluster{name: "main", store: newStore(sink{}, Keys{}, false)}).StartBackup(b.Context(), StartedBackup{Label: sceneLabel})
 			if err != nil {
 				b.Fatal(err)
 			}

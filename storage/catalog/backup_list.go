@@ -14,6 +14,9 @@ type backupList struct {
 	records    []Record  // in the order of labels
 	unfinished []string  // labels that have objects and no record
 	problems   []Problem // records that could not be understood
+
+	newest string            // the last label with a record; labels sort by time
+	sums   map[string]string // SHA-256 of the records' documents, hexadecimal, by label
 }
 
 // backups lists all backups and reads their records. A record that cannot be read is an error; a damaged one is a
@@ -24,16 +27,18 @@ func (c *Cluster) backups(ctx context.Context) (backupList, error) {
 	if err != nil {
 		return list, err
 	}
-	list.unfinished = unfinished
+	list.unfinished, list.sums = unfinished, map[string]string{}
 	for _, label := range committed {
-		rec, err := c.Record(ctx, label)
+		list.newest = max(list.newest, label)
+		rec, raw, err := c.record(ctx, label)
 		switch {
 		case err == nil:
 			list.records = append(list.records, rec)
+			list.sums[label] = sumOf(raw).SHA256
 		case isProblem(err):
 			list.problems = append(list.problems, Problem{Key: c.recordKey(label), Err: err})
 		case !errors.Is(err, storage.ErrNotFound): // else it went away meanwhile
-			return backupList{}, err
+			return backupList{}, fmt.Errorf("backup %s: %w", label, err)
 		}
 	}
 	return list, nil

@@ -7,27 +7,38 @@ import (
 	"fmt"
 )
 
-// Record reads the record of a backup. storage.ErrNotFound where there is none, *DamagedError, *VersionError.
+// Record reads the record of a backup. storage.ErrNotFound where there is none, *DamagedError, *VersionError,
+// *UnsignedError. A record whose sealed part cannot be opened is no error: see Record.Locked.
 func (c *Cluster) Record(ctx context.Context, label string) (Record, error) {
 	if err := checkID("backup", label); err != nil {
 		return Record{}, err
 	}
-	raw, err := c.getBytes(ctx, c.recordKey(label))
-	if err != nil {
-		return Record{}, fmt.Errorf("backup %s: %w", label, err)
-	}
-	rec, err := c.decodeRecord(label, raw)
+	rec, _, err := c.record(ctx, label)
 	if err != nil {
 		return Record{}, fmt.Errorf("backup %s: %w", label, err)
 	}
 	return rec, nil
 }
 
+// record reads a record and the bytes of its document.
+func (c *Cluster) record(ctx context.Context, label string) (Record, []byte, error) {
+	raw, err := c.getSigned(ctx, c.recordKey(label), kindRecord)
+	if err != nil {
+		return Record{}, nil, err
+	}
+	rec, err := c.decodeRecord(label, raw)
+	return rec, raw, err
+}
+
 // decodeRecord proves that raw is the record of the label in this cluster.
 func (c *Cluster) decodeRecord(label string, raw []byte) (Record, error) {
-	var rec Record
+	var body recordBody
 	key := c.recordKey(label)
-	if err := decodeDocument(key, kindRecord, raw, &rec); err != nil {
+	if err := decodeDocument(key, kindRecord, raw, &body); err != nil {
+		return Record{}, err
+	}
+	rec, err := c.openRecord(key, body)
+	if err != nil {
 		return Record{}, err
 	}
 	if rec.Label != label {
@@ -72,7 +83,20 @@ func (ref IndexRef) check() error {
 	if !isHash(ref.SHA256, 32) || !isHash(ref.PackTable.SHA256, 16) || !isHash(ref.Directory.SHA256, 16) {
 		return errors.New("checksum of the index is not hexadecimal")
 	}
-	return checkSections(ref.PackTable, ref.Directory, ref.Size)
+	if ref.PlainSize < 0 || ref.PlainSize > ref.Size {
+		return fmt.Errorf("index of %d bytes is said to have %d when it is opened", ref.Size, ref.PlainSize)
+	}
+	return checkSections(ref.PackTable, ref.Directory, ref.plainSize())
+}
+
+func (ref IndexRef) sealed() bool { return ref.PlainSize > 0 }
+
+// plainSize is how many bytes the index has when it is opened.
+func (ref IndexRef) plainSize() int64 {
+	if ref.sealed() {
+		return ref.PlainSize
+	}
+	return ref.Size
 }
 
 // isHash says whether s is n bytes in lower-case hexadecimal.

@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -33,6 +35,9 @@ type BackupWriter struct {
 
 	finished bool
 	ref      IndexRef
+
+	content []byte // of the record, in plain
+	record  []byte // its document, as it was last sent
 }
 
 // StartBackup claims the label by storing its started document: of several writers one succeeds, the others get
@@ -107,8 +112,7 @@ func (w *BackupWriter) Commit(ctx context.Context, rec Record) error {
 	if err := w.checkRecord(rec); err != nil {
 		return fmt.Errorf("commit backup %s: %w", w.started.Label, err)
 	}
-	key := w.cluster.recordKey(rec.Label)
-	if err := w.cluster.putDocument(ctx, key, kindRecord, rec); err != nil {
+	if err := w.storeRecord(ctx, rec); err != nil {
 		return fmt.Errorf("commit backup %s: %w", w.started.Label, err)
 	}
 	if err := w.checkStillStarted(ctx); err != nil {
@@ -116,6 +120,23 @@ func (w *BackupWriter) Commit(ctx context.Context, rec Record) error {
 	}
 	w.Abort()
 	return nil
+}
+
+// storeRecord stores the record. What is sealed has other bytes each time, so the same record is told by its content.
+func (w *BackupWriter) storeRecord(ctx context.Context, rec Record) error {
+	rec.Recipients, rec.Locked = nil, nil
+	content, err := json.Marshal(rec)
+	if err != nil {
+		return fmt.Errorf("encode record: %w", err)
+	}
+	if !bytes.Equal(content, w.content) {
+		if w.record, err = w.cluster.encodeRecord(rec); err != nil {
+			return err
+		}
+		w.content = content
+	}
+	key := w.cluster.recordKey(rec.Label)
+	return w.cluster.putSigned(ctx, key, w.record, func([]byte) bool { return false })
 }
 
 // checkRecord makes sure that the record is one of this backup.
@@ -136,8 +157,11 @@ func (w *BackupWriter) checkStillStarted(ctx context.Context) error {
 	if !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
-	if err := w.cluster.bucket.Delete(ctx, w.cluster.recordKey(w.started.Label)); err != nil {
-		return fmt.Errorf("withdraw the record: %w", err)
+	key := w.cluster.recordKey(w.started.Label)
+	for _, key := range []string{key, key + signatureSuffix} {
+		if err := w.cluster.bucket.Delete(ctx, key); err != nil {
+			return fmt.Errorf("withdraw the record: %w", err)
+		}
 	}
 	return errors.New("it was taken for dead and removed meanwhile")
 }

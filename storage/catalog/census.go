@@ -9,25 +9,49 @@ import (
 )
 
 // PutCensus stores a census durably. The same one once more is no error; storage.ErrExists says that the id belongs to
-// another one. The body is any JSON value; white space in it is not kept.
+// another one, or that it is sealed and cannot be opened to compare. The body is any JSON value; white space in it is not
+// kept.
 func (c *Cluster) PutCensus(ctx context.Context, id string, body json.RawMessage) error {
 	if err := checkID("census", id); err != nil {
 		return err
 	}
-	return c.putDocument(ctx, c.censusKey(id), kindCensus, named{ID: id, Body: body})
+	key := c.censusKey(id)
+	document, err := c.sealNamed(named{ID: id, Body: body})
+	if err != nil {
+		return err
+	}
+	line, err := encodeDocument(kindCensus, document)
+	if err != nil {
+		return err
+	}
+	return c.putSigned(ctx, key, line, func(stored []byte) bool {
+		other, err := c.decodeCensus(key, id, stored)
+		return err == nil && sameJSON(other, body)
+	})
 }
 
-// Census reads the body of a census. storage.ErrNotFound where there is none of the id, *DamagedError, *VersionError.
+// Census reads the body of a census. storage.ErrNotFound where there is none of the id, *DamagedError, *VersionError,
+// *UnsignedError, seal.ErrNoIdentity, *seal.WrongIdentityError.
 func (c *Cluster) Census(ctx context.Context, id string) (json.RawMessage, error) {
 	if err := checkID("census", id); err != nil {
 		return nil, err
 	}
-	var body named
 	key := c.censusKey(id)
-	if err := c.getDocument(ctx, key, kindCensus, &body); err != nil {
+	raw, err := c.getSigned(ctx, key, kindCensus)
+	if err != nil {
 		return nil, err
 	}
-	return body.Body, body.check(key, id)
+	return c.decodeCensus(key, id, raw)
+}
+
+// decodeCensus proves that raw is the document of the census, and opens it.
+func (c *Cluster) decodeCensus(key, id string, raw []byte) (json.RawMessage, error) {
+	var document named
+	if err := decodeDocument(key, kindCensus, raw, &document); err != nil {
+		return nil, err
+	}
+	opened, err := c.openNamed(key, id, document)
+	return opened.Body, err
 }
 
 // CensusIDs lists the censuses, oldest first.
@@ -44,18 +68,4 @@ func (c *Cluster) CensusIDs(ctx context.Context) ([]string, error) {
 	}
 	slices.Sort(ids)
 	return ids, nil
-}
-
-// named is the body of a document whose content is not the catalog's affair. The id in it shows a document that was
-// moved to another one's key.
-type named struct {
-	ID   string          `json:"id"`
-	Body json.RawMessage `json:"body"`
-}
-
-func (n named) check(key, id string) error {
-	if n.ID != id {
-		return damaged(key, "is the document of %q", n.ID)
-	}
-	return nil
 }

@@ -26,6 +26,7 @@ const (
 	kindEvidence   = "evidence"
 	kindFinding    = "finding"
 	kindWAL        = "wal"
+	kindSealedWAL  = "sealed-wal"
 )
 
 // envelope is a document as JSON sees it.

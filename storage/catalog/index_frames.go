@@ -7,13 +7,17 @@ import (
 	"io"
 )
 
-// ReadPack opens a range of the stored bytes of a pack, which the caller closes. The bytes are not checked: that is
-// for DecodeFrame.
+// ReadPack opens a range of a pack, whole frames for DecodeFrame to check and expand, which the caller closes. A sealed
+// pack is opened on the way.
 func (ix *Index) ReadPack(ctx context.Context, pack uint32, offset, length int64) (io.ReadCloser, error) {
 	if int(pack) >= len(ix.packs) {
 		return nil, fmt.Errorf("read pack %d: the backup has %d", pack, len(ix.packs))
 	}
-	return ix.cluster.openRange(ctx, ix.cluster.packKey(ix.packs[pack]), offset, length)
+	ref := ix.packs[pack]
+	if ref.label != ix.label {
+		return ix.cluster.openPlain(ctx, ix.cluster.packKey(ref), offset, length) // the other backup may be sealed or not
+	}
+	return ix.open(ctx, ix.cluster.packKey(ref), offset, length)
 }
 
 // DecodeFrame checks the stored bytes of a frame against its sum and expands them into dst[:0], which grows where its

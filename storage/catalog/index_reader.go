@@ -16,6 +16,7 @@ import (
 // in memory: some hundred bytes for each 256 KiB of entries and for each pack. It is safe for concurrent use.
 type Index struct {
 	cluster *Cluster
+	label   string
 	key     string
 	ref     IndexRef
 	packs   []packRef
@@ -23,7 +24,8 @@ type Index struct {
 	decoder *frameDecoder
 }
 
-// OpenIndex reads the pack table and the directory of a backup's index, in one request. Damage is a *DamagedError.
+// OpenIndex reads the pack table and the directory of a backup's index, in one request. Damage is a *DamagedError; a
+// sealed index that cannot be opened is seal.ErrNoIdentity or a *seal.WrongIdentityError.
 func (c *Cluster) OpenIndex(ctx context.Context, rec Record) (*Index, error) {
 	ix, err := c.openIndex(ctx, rec)
 	if err != nil {
@@ -40,13 +42,16 @@ func (c *Cluster) openIndex(ctx context.Context, rec Record) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	ix := &Index{cluster: c, key: c.indexKey(rec.Label), ref: rec.Index, decoder: decoder}
+	if err := c.checkForm(c.recordKey(rec.Label), rec.Index.sealed()); err != nil {
+		return nil, err
+	}
+	ix := &Index{cluster: c, label: rec.Label, key: c.indexKey(rec.Label), ref: rec.Index, decoder: decoder}
 	return ix, ix.readSections(ctx)
 }
 
 func (ix *Index) readSections(ctx context.Context) error {
 	table, directory := ix.ref.PackTable, ix.ref.Directory
-	raw, err := ix.cluster.readRange(ctx, ix.key, table.Offset, table.Length+directory.Length)
+	raw, err := ix.readRange(ctx, table.Offset, table.Length+directory.Length)
 	if err != nil {
 		return err
 	}
@@ -79,33 +84,27 @@ func (ix *Index) section(s Section, raw []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// readRange reads exactly length bytes of an object that a backup's record stands for; see openRange.
-func (c *Cluster) readRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	r, err := c.openRange(ctx, key, offset, length)
+// readRange reads exactly length bytes of the index.
+func (ix *Index) readRange(ctx context.Context, offset, length int64) ([]byte, error) {
+	r, err := ix.open(ctx, ix.key, offset, length)
 	if err != nil {
 		return nil, err
 	}
 	raw := make([]byte, length)
 	_, err = io.ReadFull(r, raw)
 	if err := errors.Join(noEOF(err), r.Close()); err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
+		return nil, fmt.Errorf("read %s: %w", ix.key, err)
 	}
 	return raw, nil
 }
 
-// openRange opens length bytes of an object that a backup's record stands for. That it is absent or ends before is a
-// *DamagedError.
-func (c *Cluster) openRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
-	r, err := c.bucket.Get(ctx, key, offset, length)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return nil, damaged(key, "is missing")
-	case errors.Is(err, storage.ErrRange):
-		return nil, damaged(key, "is shorter than it was: no %d bytes at %d", length, offset)
-	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", key, err)
+// open opens length bytes of the index or of a pack, as they were before they were sealed. The errors are those of
+// openStored and openPlain.
+func (ix *Index) open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	if !ix.ref.sealed() {
+		return ix.cluster.openStored(ctx, key, offset, length)
 	}
-	return r, nil
+	return ix.cluster.openPlain(ctx, key, offset, length)
 }
 
 // Files yields every entry in the order of paths, bytewise. An error ends it. Memory: a few MiB.
@@ -138,7 +137,7 @@ func blocksInOneRead(blocks []blockRef) int {
 // yieldBlocks reads neighbouring blocks and yields their entries until the caller has enough.
 func (ix *Index) yieldBlocks(ctx context.Context, blocks []blockRef, yield func(FileEntry, error) bool) (more bool, err error) {
 	start, last := blocks[0].offset, blocks[len(blocks)-1]
-	raw, err := ix.cluster.readRange(ctx, ix.key, start, last.offset+last.length-start)
+	raw, err := ix.readRange(ctx, start, last.offset+last.length-start)
 	if err != nil {
 		return false, err
 	}
@@ -211,7 +210,7 @@ func (ix *Index) File(ctx context.Context, path string) (FileEntry, error) {
 		return FileEntry{}, fmt.Errorf("file %q of the backup: %w", path, storage.ErrNotFound)
 	}
 	b := ix.blocks[after-1]
-	raw, err := ix.cluster.readRange(ctx, ix.key, b.offset, b.length)
+	raw, err := ix.readRange(ctx, b.offset, b.length)
 	if err != nil {
 		return FileEntry{}, fmt.Errorf("file %q of the backup: %w", path, err)
 	}

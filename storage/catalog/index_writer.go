@@ -45,7 +45,11 @@ func (w *BackupWriter) storeIndex(ctx context.Context) (IndexRef, error) {
 	if err != nil {
 		return IndexRef{}, fmt.Errorf("store index: %w", err)
 	}
-	return end.indexRef(result), nil
+	ref := end.indexRef(result)
+	if w.cluster.seals() {
+		ref.PlainSize = out.offset
+	}
+	return ref, nil
 }
 
 func (f footer) indexRef(s stored) IndexRef {

@@ -30,6 +30,14 @@ type Inventory struct {
 	// header counts as missing, and a timeline with a damaged history offers nothing.
 	Problems         []Problem
 	damagedHistories map[wal.TimelineID]bool
+
+	// Locked are the sealed objects that were read and could not be opened, with why. All that their plain parts say
+	// counts; what else is in them is not known: see Record.Locked, WALHeader.Locked. Histories lack their reasons.
+	Locked []Problem
+
+	newestBackup string                               // label, of the listing
+	records      map[string]string                    // SHA-256 of the record documents, hexadecimal, by label
+	lastSegments map[wal.TimelineID]wal.SegmentNumber // of the listing
 }
 
 // WALRun is a stretch of WAL segments of one timeline without a hole.
@@ -62,6 +70,10 @@ func (c *Cluster) takeBackups(ctx context.Context, inv *Inventory) error {
 	listed, err := c.backups(ctx)
 	inv.Backups, inv.Unfinished = listed.records, listed.unfinished
 	inv.Problems = append(inv.Problems, listed.problems...)
+	inv.records, inv.newestBackup = listed.sums, listed.newest
+	for _, rec := range listed.records {
+		inv.noteLocked(c.recordKey(rec.Label), rec.Locked)
+	}
 	slices.SortStableFunc(inv.Backups, func(a, b Record) int { return cmp.Compare(a.StopLSN, b.StopLSN) })
 	return err
 }
@@ -85,10 +97,13 @@ func (c *Cluster) takeHistories(ctx context.Context, inv *Inventory) error {
 		if !ok {
 			continue
 		}
-		history, err := c.History(ctx, name.Timeline)
+		history, locked, err := c.history(ctx, name.Timeline)
+		inv.noteLocked(info.Key, locked)
 		switch {
 		case isProblem(err):
 			inv.Problems = append(inv.Problems, Problem{Key: info.Key, Err: err})
+			inv.damagedHistories[name.Timeline] = true
+		case isLocked(err):
 			inv.damagedHistories[name.Timeline] = true
 		case err == nil:
 			inv.Histories[name.Timeline] = history
@@ -99,9 +114,35 @@ func (c *Cluster) takeHistories(ctx context.Context, inv *Inventory) error {
 	return nil
 }
 
+// noteLocked remembers a sealed object that could not be opened, if there is a reason.
+func (inv *Inventory) noteLocked(key string, why error) {
+	if why != nil {
+		inv.Locked = append(inv.Locked, Problem{Key: key, Err: why})
+	}
+}
+
 // History reads a timeline's history file. storage.ErrNotFound where none is stored, *DamagedError where it is damaged
-// or says nothing that PostgreSQL could read.
+// or says nothing that PostgreSQL could read. Of a sealed one that cannot be opened, the entries have no reasons.
 func (c *Cluster) History(ctx context.Context, tli wal.TimelineID) (wal.TimelineHistory, error) {
+	history, _, err := c.history(ctx, tli)
+	return history, err
+}
+
+// history is History, and why the file could not be opened.
+func (c *Cluster) history(ctx context.Context, tli wal.TimelineID) (history wal.TimelineHistory, locked, err error) {
+	history, err = c.readHistory(ctx, tli)
+	if !isLocked(err) {
+		return history, nil, err
+	}
+	locked = err
+	h, err := c.WALHeader(ctx, wal.HistoryFile(tli))
+	if err == nil && len(h.history) == 0 {
+		err = locked // the note does not tell
+	}
+	return wal.TimelineHistory{Timeline: tli, Entries: h.history}, locked, err
+}
+
+func (c *Cluster) readHistory(ctx context.Context, tli wal.TimelineID) (wal.TimelineHistory, error) {
 	var text bytes.Buffer
 	name := wal.HistoryFile(tli)
 	if _, err := c.GetWAL(ctx, name, &text); err != nil {
@@ -120,9 +161,11 @@ func (c *Cluster) takeRuns(ctx context.Context, inv *Inventory) error {
 	if err != nil {
 		return err
 	}
+	inv.lastSegments = map[wal.TimelineID]wal.SegmentNumber{}
 	for _, tli := range slices.Sorted(maps.Keys(segments)) {
 		numbers := segments[tli]
 		slices.Sort(numbers)
+		inv.lastSegments[tli] = numbers[len(numbers)-1]
 		for len(numbers) > 0 {
 			n := runLength(numbers)
 			span := segmentSpan{timeline: tli, first: numbers[0], last: numbers[n-1]}

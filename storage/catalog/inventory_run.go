@@ -35,6 +35,7 @@ func (c *Cluster) takeRun(ctx context.Context, inv *Inventory, s segmentSpan) er
 		if err != nil {
 			return err
 		}
+		inv.noteLocked(c.walKey(name), h.Locked)
 		run.learn(h.Summary)
 	}
 	inv.Runs = append(inv.Runs, run)

@@ -21,16 +21,16 @@ type upload struct {
 	key    string
 	pipe   *io.PipeWriter
 	buffer *bufio.Writer
-	offset int64 // bytes written up to now
+	offset int64 // bytes written up to now, in plain
 }
 
-// stored is what an upload became.
+// stored is what an upload became, as it is stored.
 type stored struct {
 	size int64
 	sum  [32]byte // SHA-256 of the whole object
 }
 
-// startUpload begins a conditional Put. Once it is durable, done gets what was stored. The end of ctx fails it, and
+// startUpload begins a conditional Put, of sealed bytes where there are recipients. Once it is durable, done gets what was stored. The end of ctx fails it, and
 // leaves nothing under the key.
 func (s *store) startUpload(ctx context.Context, g *errgroup.Group, key string, done func(stored)) *upload {
 	reader, writer := io.Pipe()
@@ -38,8 +38,10 @@ func (s *store) startUpload(ctx context.Context, g *errgroup.Group, key string, 
 	g.Go(func() error {
 		stop := context.AfterFunc(ctx, func() { _ = reader.CloseWithError(context.Cause(ctx)) })
 		defer stop()
-		body := &countingHash{in: reader, hash: sha256.New()}
-		err := s.put(ctx, key, body, storage.PutOptions{IfAbsent: true, Size: -1})
+		body, err := s.sealedStream(reader)
+		if err == nil {
+			err = s.put(ctx, key, body, storage.PutOptions{IfAbsent: true, Size: -1})
+		}
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
@@ -50,6 +52,15 @@ func (s *store) startUpload(ctx context.Context, g *errgroup.Group, key string, 
 		return err
 	})
 	return u
+}
+
+// sealedStream is what is stored of plain: sealed where there are recipients.
+func (s *store) sealedStream(plain io.Reader) (*countingHash, error) {
+	if !s.seals() {
+		return &countingHash{in: plain, hash: sha256.New()}, nil
+	}
+	sealed, err := s.keys.Recipients.Reader(plain)
+	return &countingHash{in: sealed, hash: sha256.New()}, err
 }
 
 // Write takes further bytes of the object.

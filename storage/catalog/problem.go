@@ -12,14 +12,15 @@ import (
 // Problem is an object that was found and could not be understood, so that what it says is missing from a result.
 type Problem struct {
 	Key string
-	Err error // a *DamagedError or *VersionError somewhere in its chain
+	Err error // a *DamagedError, *VersionError or *UnsignedError somewhere in its chain
 }
 
 // isProblem says whether err is about what an object holds. Any other error leaves open what it holds.
 func isProblem(err error) bool {
 	var damage *DamagedError
 	var version *VersionError
-	return errors.As(err, &damage) || errors.As(err, &version)
+	var unsigned *UnsignedError
+	return errors.As(err, &damage) || errors.As(err, &version) || errors.As(err, &unsigned)
 }
 
 // eachDocument calls read with the key of every document right below the prefix, and gathers those that are problems.

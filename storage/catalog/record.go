@@ -36,7 +36,7 @@ type Record struct {
 	Files        int64 `json:"files"`
 	Directories  int64 `json:"directories"`
 	ClusterBytes int64 `json:"cluster_bytes"` // sum of the sizes of all files
-	StoredBytes  int64 `json:"stored_bytes"`  // sum of the sizes of this backup's packs and index
+	StoredBytes  int64 `json:"stored_bytes"`  // the same as in Index.Totals
 
 	DamagedPages []DamagedPage `json:"damaged_pages"`
 
@@ -44,6 +44,14 @@ type Record struct {
 	FrameSize  int      `json:"frame_size"` // bytes of a file in one frame, the last one of a file excepted
 	References []string `json:"references"` // labels of other backups whose packs are used; none for a full one
 	Tool       string   `json:"tool"`       // name and version of the program that made the backup
+
+	// Recipients are the public keys that the backup is sealed for. None: it is stored in plain.
+	Recipients []string `json:"recipients,omitempty"`
+
+	// Locked is why the sealed part of the record could not be opened: seal.ErrNoIdentity or a *seal.WrongIdentityError.
+	// Then BackupLabel, TablespaceMap, Tablespaces, Superuser, Settings and DamagedPages are not known. It is nil where
+	// all of the record is.
+	Locked error `json:"-"`
 }
 
 // Tablespace is a tablespace outside of the data directory, as pg_tablespace_location tells it.
@@ -61,8 +69,9 @@ type DamagedPage struct {
 
 // IndexRef stands for a backup's index: with it, every byte of the index can be checked, whole or in parts.
 type IndexRef struct {
-	Size      int64   `json:"size"`
-	SHA256    string  `json:"sha256"` // hexadecimal, of the whole object
+	Size      int64   `json:"size"`                 // in bytes, as stored
+	SHA256    string  `json:"sha256"`               // hexadecimal, of the whole object as it is stored
+	PlainSize int64   `json:"plain_size,omitempty"` // in bytes, of a sealed index when it is opened; 0: it is not sealed
 	PackTable Section `json:"pack_table"`
 	Directory Section `json:"directory"`
 	Totals    Totals  `json:"totals"`
@@ -82,6 +91,6 @@ type Totals struct {
 	ClusterBytes int64 `json:"cluster_bytes"` // sum of the sizes of all files
 	Frames       int64 `json:"frames"`
 	Packs        int64 `json:"packs"`
-	StoredBytes  int64 `json:"stored_bytes"` // sum of the sizes of the packs and the index
+	StoredBytes  int64 `json:"stored_bytes"` // sum of the sizes of the packs as stored and the index in plain
 	Blocks       int64 `json:"blocks"`       // of the index
 }

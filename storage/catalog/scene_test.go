@@ -59,7 +59,7 @@ func (s *scene) faulty(t *testing.T, rules ...fault.Rule) *Cluster {
 // through is the scene's cluster seen through another bucket.
 func (s *scene) through(b storage.Bucket) *Cluster {
 	c := *s.cluster
-	c.store, c.codecs = newStore(b), new(codecs)
+	c.store, c.codecs = newStore(b, s.repo.keys, s.repo.sealed), new(codecs)
 	return &c
 }
 
@@ -120,9 +120,10 @@ func segmentBytes(seed string) []byte {
 func fileOf(t *testing.T, name string, content []byte) WALFile {
 	t.Helper()
 	return WALFile{
-		Name: must(wal.ParseFileName(name))(t),
-		Size: int64(len(content)),
-		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
+		Name:   must(wal.ParseFileName(name))(t),
+		Size:   int64(len(content)),
+		Open:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
+		Secret: sceneSecret,
 	}
 }
 

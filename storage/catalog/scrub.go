@@ -31,18 +31,23 @@ type ScrubReport struct {
 	Damaged    []Damage `json:"damaged"`    // in the order of keys
 	Unknown    []string `json:"unknown"`    // keys that the format does not know, or that nothing stands for
 	Unfinished []string `json:"unfinished"` // cluster/label of backups that were started and have no record
+	Unproven   []Damage `json:"unproven"`   // objects of which not all could be checked, and why; in the order of keys
 }
 
 // Damage is an object whose bytes are not what was stored, or that is missing though another one stands for it.
 type Damage struct {
 	Key    string `json:"key"`
-	Kind   string `json:"kind"` // "document", "wal", "pack", "index" or "evidence"
+	Kind   string `json:"kind"` // "document", "signature", "wal", "pack", "index" or "evidence"
 	Detail string `json:"detail"`
 }
 
 // Scrub reads and checks every byte of every object: documents; WAL objects by their checksums, and segments once more
 // record by record; packs by the checksum of the whole and frame by frame; indexes whole and block by block; the files of
-// drills. Objects of backups without a record are not read, for nothing says what they should be.
+// drills; signatures where there are trusted keys. Objects of backups without a record are not read, for nothing says
+// what they should be.
+//
+// Of sealed objects that cannot be opened, and of signatures where no key is trusted, it proves what can be proven without,
+// and says which they are.
 //
 // An object that could not be read, or that a newer Lifeboat made, is an error and not a damage; then the report is
 // what was found until then. A backup of options that is in no cluster is storage.ErrNotFound.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"lifeboat/storage"
 )
@@ -64,12 +65,15 @@ func (b *backupScrub) checkStarted() {
 // checkCommitted checks the record, then the index that it names, then the packs that the index names. Where one is
 // damaged, what it stands for is not read.
 func (b *backupScrub) checkCommitted() error {
+	if slices.Contains(b.names, recordFile+signatureSuffix) {
+		b.checkSignature(b.cluster.recordKey(b.label))
+	}
 	var rec Record
 	sound := false
 	err := b.checkNow(b.cluster.recordKey(b.label), damageDocument, func(ctx context.Context) (err error) {
 		rec, err = b.cluster.Record(ctx, b.label)
 		sound = err == nil
-		return err
+		return errors.Join(err, rec.Locked)
 	})
 	if err != nil || !sound {
 		return err
@@ -81,8 +85,13 @@ func (b *backupScrub) checkContent(rec Record) error {
 	frames := newFrameSpool()
 	defer frames.close()
 	var ix *Index
+	locked := false
 	err := b.checkNow(b.cluster.indexKey(b.label), damageIndex, func(ctx context.Context) (err error) {
 		opened, err := b.cluster.OpenIndex(ctx, rec)
+		if isLocked(err) {
+			locked = true
+			return b.cluster.checkLocked(ctx, rec, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -92,6 +101,9 @@ func (b *backupScrub) checkContent(rec Record) error {
 		ix = opened
 		return nil
 	})
+	if locked {
+		b.unproven(damagePack, "the index that stands for it cannot be opened", b.keys(b.packNames())...)
+	}
 	if err != nil || ix == nil {
 		return err
 	}
@@ -99,9 +111,29 @@ func (b *backupScrub) checkContent(rec Record) error {
 	return b.checkPacks(ix, frames)
 }
 
+// checkLocked proves of an index that cannot be opened, as why says, that it is the one that the record stands for.
+func (c *Cluster) checkLocked(ctx context.Context, rec Record, why error) error {
+	in, err := c.openWhole(ctx, c.indexKey(rec.Label), rec.Index.Size, true, rec.Index.SHA256)
+	if err != nil {
+		return err
+	}
+	return errors.Join(why, in.Close())
+}
+
+// packNames are the names of all objects below packs/.
+func (b *backupScrub) packNames() []string {
+	var names []string
+	for _, name := range b.names {
+		if strings.HasPrefix(name, packsFolder) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // reportStrays notes objects that the index does not name.
 func (b *backupScrub) reportStrays(ix *Index) {
-	known := map[string]bool{startedFile: true, recordFile: true, indexFile: true}
+	known := map[string]bool{startedFile: true, recordFile: true, recordFile + signatureSuffix: true, indexFile: true}
 	for _, p := range ix.packs {
 		if p.label == b.label {
 			known[p.name()] = true

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 )
@@ -20,6 +21,10 @@ func (s *clusterScrub) take(key string) {
 	c := s.cluster
 	if key == clusterKey(c.name) {
 		return // checked already
+	}
+	if document, ok := c.censusOfSignature(key); ok {
+		s.checkSignature(document)
+		return
 	}
 	if name, ok := c.parseWALKey(key); ok {
 		s.checkWAL(key, name)
@@ -75,6 +80,9 @@ func (s *clusterScrub) checkDrills() {
 			}
 			continue
 		}
+		if slices.Contains(names, evidenceFile+signatureSuffix) {
+			s.checkSignature(s.cluster.drillKey(id, evidenceFile))
+		}
 		s.check(s.cluster.drillKey(id, evidenceFile), damageEvidence, func(ctx context.Context) error {
 			return s.checkDrill(ctx, id, names)
 		})
@@ -84,23 +92,31 @@ func (s *clusterScrub) checkDrills() {
 // checkDrill checks the document of a drill and all files that it stands for.
 func (s *clusterScrub) checkDrill(ctx context.Context, id string, names []string) error {
 	document, err := s.cluster.evidence(ctx, id)
-	if err != nil {
+	if err != nil && !isLocked(err) {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(document.Files)) {
 		key := s.cluster.drillKey(id, name)
 		err := s.checkNow(key, damageEvidence, func(ctx context.Context) error {
-			_, err := s.cluster.evidenceFile(ctx, key, document.Files[name])
-			return err
+			return s.cluster.checkEvidenceObject(ctx, key, document)
 		})
 		if err != nil {
 			return err
 		}
 	}
 	for _, name := range names {
-		if _, ok := document.Files[name]; !ok && name != evidenceFile {
+		if _, ok := document.Files[name]; !ok && name != evidenceFile && name != evidenceFile+signatureSuffix {
 			s.unknown(s.cluster.drillKey(id, name))
 		}
 	}
-	return nil
+	return err
+}
+
+// checkEvidenceObject checks what is stored, and that it can be opened.
+func (c *Cluster) checkEvidenceObject(ctx context.Context, key string, document evidenceBody) error {
+	content, err := c.evidenceFile(ctx, key, document.Files[path.Base(key)])
+	if err == nil && document.sealed {
+		_, err = c.unseal(key, content)
+	}
+	return err
 }

@@ -9,17 +9,18 @@ import (
 	"fmt"
 	"io"
 	"slices"
-
-	"lifeboat/storage"
 )
 
 // checkWhole reads every byte of the index and calls visit with each entry.
 func (ix *Index) checkWhole(ctx context.Context, visit func(FileEntry) error) error {
-	in, err := ix.cluster.openWhole(ctx, ix.key, ix.ref.Size)
+	in, err := ix.cluster.openWhole(ctx, ix.key, ix.ref.Size, ix.ref.sealed(), ix.ref.SHA256)
 	if err != nil {
 		return err
 	}
 	err = ix.checkParts(in, visit)
+	if err == nil {
+		err = in.end()
+	}
 	if err == nil {
 		err = in.finish(ix.ref.SHA256)
 	}
@@ -88,12 +89,12 @@ func (t *Totals) count(e FileEntry) {
 
 // checkFooter compares the footer with the record, and both with what was counted.
 func (ix *Index) checkFooter(raw []byte, counted Totals) error {
-	f, err := decodeFooter(raw, ix.ref.Size)
+	f, err := decodeFooter(raw, ix.ref.plainSize())
 	if err != nil {
 		return &DamagedError{Key: ix.key, Detail: "footer", Err: err}
 	}
 	counted.Packs = int64(len(ix.packs))
-	counted.StoredBytes = ix.ref.Size
+	counted.StoredBytes = ix.ref.plainSize()
 	for _, p := range ix.packs {
 		counted.StoredBytes += p.size
 	}
@@ -106,54 +107,88 @@ func (ix *Index) checkFooter(raw []byte, counted Totals) error {
 	return nil
 }
 
-// wholeObject reads an object of known size from its start to its end and hashes it.
+// wholeObject reads an object of known size from its start to its end, opens it where it is sealed, and hashes what is
+// stored.
 type wholeObject struct {
 	io.Closer
 	key   string
 	src   *sourceErrors
-	in    *bufio.Reader // through the hash
-	sum   *countingHash
+	sum   *countingHash // of src
+	in    *bufio.Reader // the plain bytes
 	taken []byte
 }
 
-// openWhole opens an object that must have exactly size bytes; another size is a *DamagedError.
-func (c *Cluster) openWhole(ctx context.Context, key string, size int64) (*wholeObject, error) {
-	info, err := c.bucket.Stat(ctx, key)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, damaged(key, "is missing")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
-	}
-	if info.Size != size {
+// openWhole opens an object that must have exactly size bytes as stored; another size is a *DamagedError. One that is
+// sealed and cannot be opened is checked against the hexadecimal SHA-256 of what is stored; then the error is one of
+// isLocked.
+func (s *store) openWhole(ctx context.Context, key string, size int64, sealed bool, sha string) (*wholeObject, error) {
+	info, err := s.bucket.Stat(ctx, key)
+	if err == nil && info.Size != size {
 		return nil, damaged(key, "has %d bytes, not %d", info.Size, size)
 	}
-	r, err := c.openRange(ctx, key, 0, size)
+	if err != nil {
+		return nil, missing(key, 0, size, err)
+	}
+	r, err := s.openStored(ctx, key, 0, size)
 	if err != nil {
 		return nil, err
 	}
-	src := &sourceErrors{in: r}
-	sum := &countingHash{in: src, hash: sha256.New()}
-	return &wholeObject{Closer: r, key: key, src: src, sum: sum, in: bufio.NewReaderSize(sum, int(min(size, uploadBuffer)))}, nil
+	o := &wholeObject{Closer: r, key: key, src: &sourceErrors{in: r}}
+	o.sum = &countingHash{in: o.src, hash: sha256.New()}
+	plain := io.Reader(o.sum)
+	if sealed {
+		if plain, err = s.keys.Identities.Reader(o.sum); err != nil {
+			return nil, errors.Join(o.cannotOpen(err, sha), r.Close())
+		}
+	}
+	o.in = bufio.NewReaderSize(plain, int(min(size, uploadBuffer)))
+	return o, nil
+}
+
+// cannotOpen says why a sealed object cannot be opened: it is damaged, or there is no identity for it.
+func (o *wholeObject) cannotOpen(err error, sha string) error {
+	if !isLocked(err) {
+		return o.explain(err)
+	}
+	if damage := o.finish(sha); damage != nil {
+		return damage
+	}
+	return err
+}
+
+// explain is an error of reading: that of the store, or damage.
+func (o *wholeObject) explain(err error) error {
+	if o.src.err != nil {
+		err = o.src.err
+	}
+	return fmt.Errorf("read %s: %w", o.key, unsealError(o.key, err))
 }
 
 // take reads the next n bytes, which are valid until the next call.
 func (o *wholeObject) take(n int64) ([]byte, error) {
 	o.taken = slices.Grow(o.taken[:0], int(n))[:n]
 	if _, err := io.ReadFull(o.in, o.taken); err != nil {
-		return nil, fmt.Errorf("read %s: %w", o.key, noEOF(err))
+		return nil, o.explain(noEOF(err))
 	}
 	return o.taken, nil
 }
 
-// finish makes sure that the end is reached and that all bytes were those that the hexadecimal SHA-256 stands for.
-func (o *wholeObject) finish(sha string) error {
+// end makes sure that no plain bytes are left.
+func (o *wholeObject) end() error {
 	rest, err := io.Copy(io.Discard, o.in)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", o.key, err)
+		return o.explain(err)
 	}
 	if rest > 0 {
 		return damaged(o.key, "%d bytes at its end belong to nothing", rest)
+	}
+	return nil
+}
+
+// finish makes sure that all stored bytes were those that the hexadecimal SHA-256 stands for.
+func (o *wholeObject) finish(sha string) error {
+	if _, err := io.Copy(io.Discard, o.sum); err != nil {
+		return o.explain(err)
 	}
 	sum := o.sum.stored().sum
 	if hex.EncodeToString(sum[:]) != sha {

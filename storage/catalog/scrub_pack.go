@@ -23,13 +23,14 @@ type packScrub struct {
 // files want; what lies between them are whole zstd frames; all bytes together have the pack's checksum.
 func (ix *Index) checkPack(ctx context.Context, pack int, frames []placedFrame) error {
 	ref := ix.packs[pack]
-	in, err := ix.cluster.openWhole(ctx, ix.cluster.packKey(ref), ref.size)
+	sha := hex.EncodeToString(ref.sum[:])
+	in, err := ix.cluster.openWhole(ctx, ix.cluster.packKey(ref), ref.size, ix.ref.sealed(), sha)
 	if err != nil {
 		return err
 	}
 	err = ix.checkPackFrames(in, ref, frames)
 	if err == nil {
-		err = in.finish(hex.EncodeToString(ref.sum[:]))
+		err = in.finish(sha)
 	}
 	return errors.Join(err, in.Close())
 }
@@ -44,7 +45,21 @@ func (ix *Index) checkPackFrames(in *wholeObject, ref packRef, frames []placedFr
 	if err := p.checkFrames(frames); err != nil {
 		return err
 	}
-	return p.checkGlue(ref.size)
+	return p.checkTail(ref.size)
+}
+
+// checkTail decodes what lies behind the last frame of a file, which ends where the pack does: a sealed one has fewer
+// bytes than are stored.
+func (p *packScrub) checkTail(stored int64) error {
+	if _, err := p.in.Peek(1); errors.Is(err, io.EOF) {
+		return nil
+	} else if err != nil {
+		return p.explain(err)
+	}
+	if err := p.checkGlue(stored); err != nil {
+		return err
+	}
+	return p.end()
 }
 
 func (p *packScrub) checkFrames(frames []placedFrame) error {
@@ -92,7 +107,7 @@ func (p *packScrub) checkGlue(until int64) error {
 		_, err = io.Copy(io.Discard, p.glue)
 	}
 	if p.src.err != nil {
-		return fmt.Errorf("read %s: %w", p.key, p.src.err)
+		return p.explain(err)
 	}
 	if err != nil {
 		return &DamagedError{Key: p.key, Detail: fmt.Sprintf("bytes from %d to %d do not decode", p.at, until), Err: err}

@@ -20,8 +20,7 @@ func (s *clusterScrub) checkWAL(key string, name wal.FileName) {
 		case wal.History:
 			return s.cluster.checkHistory(ctx, key, name)
 		default:
-			_, err := s.cluster.GetWAL(ctx, name, io.Discard)
-			return err
+			return s.cluster.checkLockedWAL(ctx, name, s.cluster.checkContent(ctx, name))
 		}
 	})
 }
@@ -29,7 +28,7 @@ func (s *clusterScrub) checkWAL(key string, name wal.FileName) {
 func (c *Cluster) checkHistory(ctx context.Context, key string, name wal.FileName) error {
 	var text bytes.Buffer
 	if _, err := c.GetWAL(ctx, name, &text); err != nil {
-		return err
+		return c.checkLockedWAL(ctx, name, err)
 	}
 	if _, err := wal.ParseHistory(name.Timeline, text.Bytes()); err != nil {
 		return &DamagedError{Key: key, Detail: "history", Err: err}
@@ -47,7 +46,22 @@ func (c *Cluster) checkSegment(ctx context.Context, key string, name wal.FileNam
 	if err == nil {
 		err = checkRecords(key, name, h, file)
 	}
-	return errors.Join(err, file.Close())
+	return errors.Join(c.checkLockedWAL(ctx, name, err), file.Close())
+}
+
+// checkContent checks a file that only has to be what was archived.
+func (c *Cluster) checkContent(ctx context.Context, name wal.FileName) error {
+	_, err := c.GetWAL(ctx, name, io.Discard)
+	return err
+}
+
+// checkLockedWAL proves of an object that cannot be opened, as err says, what can be proven. Any other err stays.
+func (c *Cluster) checkLockedWAL(ctx context.Context, name wal.FileName, err error) error {
+	if !isLocked(err) {
+		return err
+	}
+	h, err := c.CheckWAL(ctx, name)
+	return errors.Join(err, h.Locked)
 }
 
 func checkRecords(key string, name wal.FileName, h WALHeader, file *os.File) error {

@@ -9,11 +9,14 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"lifeboat/storage/catalog/seal"
 )
 
 // The kinds of damage.
 const (
 	damageDocument = "document"
+	damageSigned   = "signature"
 	damageWAL      = "wal"
 	damagePack     = "pack"
 	damageIndex    = "index"
@@ -58,17 +61,42 @@ func (s *scrubber) check(key, kind string, check func(context.Context) error) {
 func (s *scrubber) checkNow(key, kind string, check func(context.Context) error) error {
 	err := check(s.ctx)
 	var damage *DamagedError
-	if err != nil && !errors.As(err, &damage) {
-		return err
-	}
+	var unsigned *UnsignedError
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if damage != nil {
+	switch {
+	case err == nil:
+	case errors.As(err, &damage):
 		found := Damage{Key: cmp.Or(damage.Key, key), Kind: kind, Detail: damage.reason()}
 		s.report.Damaged = append(s.report.Damaged, found)
+	case errors.As(err, &unsigned):
+		s.report.Damaged = append(s.report.Damaged, Damage{Key: unsigned.Key, Kind: damageSigned, Detail: unsigned.reason()})
+	case isLocked(err):
+		s.report.Unproven = append(s.report.Unproven, Damage{Key: key, Kind: kind, Detail: lockReason(err)})
+	default:
+		return err
 	}
 	s.passed(key)
 	return nil
+}
+
+// unproven notes objects that cannot be checked at all, and are not read.
+func (s *scrubber) unproven(kind, why string, keys ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range keys {
+		s.report.Unproven = append(s.report.Unproven, Damage{Key: key, Kind: kind, Detail: why})
+	}
+	s.skip(keys)
+}
+
+// lockReason is an error of isLocked without what was done when it came.
+func lockReason(err error) string {
+	var wrong *seal.WrongIdentityError
+	if errors.As(err, &wrong) {
+		return wrong.Error()
+	}
+	return seal.ErrNoIdentity.Error()
 }
 
 // passed counts an object that was read. The lock must be held.
@@ -122,9 +150,11 @@ func (s *scrubber) sorted() ScrubReport {
 	defer s.mu.Unlock()
 	r := s.report
 	r.Objects, r.Bytes = s.count.Objects, s.count.Bytes
-	slices.SortFunc(r.Damaged, func(a, b Damage) int {
+	byKey := func(a, b Damage) int {
 		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Detail, b.Detail))
-	})
+	}
+	slices.SortFunc(r.Damaged, byKey)
+	slices.SortFunc(r.Unproven, byKey)
 	slices.Sort(r.Unknown)
 	slices.Sort(r.Unfinished)
 	return r

@@ -6,26 +6,36 @@ import (
 	"sync"
 )
 
-// sideHash is a SHA-256 that is computed beside the work of the goroutine that writes to it, so that both together take
-// the time of the longer one. Memory: one block of what is written. It is for one goroutine.
+// sideHash is a SHA-256, and further hashes where they are wanted, that are computed beside the work of the goroutine
+// that writes to it, so that all together take the time of the longer one. Memory: one block of what is written. It is
+// for one goroutine.
 type sideHash struct {
-	sum   hash.Hash
+	sums  []hash.Hash
 	block []byte         // a copy of what is being hashed
 	busy  sync.WaitGroup // on the block
 }
 
-func newSideHash() *sideHash { return &sideHash{sum: sha256.New()} }
+func newSideHash(more ...hash.Hash) *sideHash {
+	return &sideHash{sums: append([]hash.Hash{sha256.New()}, more...)}
+}
 
 // Write takes a copy of p, once the block before is hashed. It never fails.
 func (s *sideHash) Write(p []byte) (int, error) {
-	s.busy.Wait()
+	s.wait()
 	s.block = append(s.block[:0], p...)
-	s.busy.Go(func() { s.sum.Write(s.block) })
+	s.busy.Go(func() {
+		for _, sum := range s.sums {
+			sum.Write(s.block)
+		}
+	})
 	return len(p), nil
 }
 
-// sha256 is the sum of all that was written.
+// wait returns when all that was written is hashed.
+func (s *sideHash) wait() { s.busy.Wait() }
+
+// sha256 is the SHA-256 of all that was written.
 func (s *sideHash) sha256() []byte {
-	s.busy.Wait()
-	return s.sum.Sum(nil)
+	s.wait()
+	return s.sums[0].Sum(nil)
 }

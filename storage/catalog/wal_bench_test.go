@@ -23,7 +23,7 @@ func BenchmarkPutWAL(b *testing.B) {
 		b.Fatal(err)
 	}
 	identity := Identity{SystemIdentifier: 1, WALSegmentSize: wal.DefaultSegmentSize}
-	c := &Cluster{name: "main", identity: identity, root: "clusters/main/1/", store: newStore(sink{}), codecs: new(codecs)}
+	c := &Cluster{name: "main", identity: identity, root: "clusters/main/1/", store: newStore(sink{}, Keys{}, false), codecs: new(codecs)}
 	f := WALFile{
 		Name: name, Size: int64(len(content)),
 		Open:    func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"lifeboat/internal/wal"
+	"lifeboat/storage/catalog/seal"
 )
 
 // walChunk is how many bytes of a WAL file are compressed at a time.
@@ -19,51 +22,145 @@ var errChanged = errors.New("file changed while it was archived")
 // walObject is the object of a WAL file, made and not yet stored.
 type walObject struct {
 	header WALHeader
+	digest *walDigest // nil where the object is not sealed, or the secret not known
 	parts  chain
+	spools []*byteSpool // that the parts lie in
 }
 
-// encodeWAL reads the file once and makes its object in the spool: header frame, one zstd frame, trailer frame.
-func (c *Cluster) encodeWAL(f WALFile, now time.Time, content *byteSpool) (walObject, error) {
-	sums, err := c.compressWAL(f, content)
+// encodeWAL reads the file once and makes its object. The caller frees it.
+func (c *Cluster) encodeWAL(f WALFile, now time.Time) (walObject, error) {
+	object, history, err := c.encodePlainWAL(f, now)
+	if err == nil && c.seals() {
+		err = c.sealWAL(&object, history)
+	}
 	if err != nil {
+		c.freeWAL(object)
 		return walObject{}, err
 	}
-	object := walObject{header: WALHeader{
+	return object, nil
+}
+
+// spool gives the object one more spool.
+func (c *Cluster) spool(object *walObject) *byteSpool {
+	spool := c.codecs.spool()
+	object.spools = append(object.spools, spool)
+	return spool
+}
+
+// freeWAL takes the spools of an object back.
+func (c *Cluster) freeWAL(object walObject) {
+	for _, spool := range object.spools {
+		c.codecs.putSpool(spool)
+	}
+}
+
+// encodePlainWAL makes the object in plain: header frame, one zstd frame, trailer frame.
+func (c *Cluster) encodePlainWAL(f WALFile, now time.Time) (object walObject, history []wal.HistoryEntry, err error) {
+	content := c.spool(&object)
+	read, err := c.compressWAL(f, content)
+	if err != nil {
+		return object, nil, err
+	}
+	object.digest = read.mac.digest()
+	object.header = WALHeader{
 		Name:             f.Name.String(),
 		SystemIdentifier: c.identity.SystemIdentifier,
 		Size:             f.Size,
-		SHA256:           hex.EncodeToString(sums.sha256()),
+		SHA256:           hex.EncodeToString(read.sums.sha256()),
 		ArchivedAt:       now.UTC(),
 		Summary:          f.Summary,
-	}}
+	}
 	frame, err := encodeWALHeader(object.header)
 	if err != nil {
-		return walObject{}, err
+		return object, nil, err
 	}
 	stored := sha256.New()
 	stored.Write(frame)
 	if _, err := io.Copy(stored, content.reader()); err != nil {
-		return walObject{}, fmt.Errorf("read what was compressed: %w", err)
+		return object, nil, fmt.Errorf("read what was compressed: %w", err)
 	}
 	trailer := skippableFrame(walTrailerMagic, stored.Sum(nil))
 	object.parts = chain{sectionOf(frame), content.reader(), sectionOf(trailer)}
-	return object, nil
+	return object, historyOf(f.Name, read.text.Bytes()), nil
 }
 
 func sectionOf(b []byte) *io.SectionReader {
 	return io.NewSectionReader(bytes.NewReader(b), 0, int64(len(b)))
 }
 
+// sealWAL makes the object a sealed one with a note.
+func (c *Cluster) sealWAL(object *walObject, history []wal.HistoryEntry) error {
+	payload := c.spool(object)
+	sealing, err := c.keys.Recipients.NewNoted(payload)
+	if err != nil {
+		return err
+	}
+	if _, err := io.CopyBuffer(struct{ io.Writer }{sealing}, struct{ io.Reader }{object.parts.reader()}, make([]byte, walChunk)); err != nil {
+		return fmt.Errorf("seal: %w", err)
+	}
+	if err := sealing.Close(); err != nil {
+		return fmt.Errorf("seal: %w", err)
+	}
+	header, err := noteWAL(sealing, newWALNote(object.header, history, object.digest))
+	if err != nil {
+		return err
+	}
+	object.parts = chain{sectionOf(header), payload.reader()}
+	return nil
+}
+
+// noteWAL completes the note of what was sealed, and makes the header that carries it.
+func noteWAL(sealing *seal.Noted, note walNote) ([]byte, error) {
+	size, sum := sealing.Payload()
+	note.Payload = fileSum{Size: size, SHA256: hex.EncodeToString(sum[:])}
+	bare, err := sealing.Header(nil)
+	if err != nil {
+		return nil, err
+	}
+	note.Stanzas = sumOfStanzas(bare)
+	line, err := encodeDocument(kindSealedWAL, note)
+	if err != nil {
+		return nil, err
+	}
+	return sealing.Header(line)
+}
+
+// readWAL is what was learned of a file while it was read.
+type readWAL struct {
+	sums *sideHash // the SHA-256, then the mac if there is one
+	mac  *walMAC
+	text bytes.Buffer // of a history file
+}
+
 // compressWAL compresses the file into dst and hashes it on the way. A file that does not have the size that it says is
 // errChanged.
-func (c *Cluster) compressWAL(f WALFile, dst io.Writer) (*sideHash, error) {
+func (c *Cluster) compressWAL(f WALFile, dst io.Writer) (*readWAL, error) {
+	read, err := c.newReadWAL(f)
+	if err != nil {
+		return nil, err
+	}
 	src, err := f.Open()
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	sums := newSideHash()
-	err = c.compress(dst, io.TeeReader(src, sums), f.Size)
-	return sums, errors.Join(err, src.Close())
+	var in io.Reader = io.TeeReader(src, read.sums)
+	if f.Name.Kind == wal.History {
+		in = io.TeeReader(in, &read.text)
+	}
+	err = c.compress(dst, in, f.Size)
+	read.sums.wait()
+	return read, errors.Join(err, src.Close())
+}
+
+func (c *Cluster) newReadWAL(f WALFile) (*readWAL, error) {
+	if !c.seals() {
+		return &readWAL{sums: newSideHash()}, nil
+	}
+	mac, err := c.newWALMAC(f.Secret)
+	if mac == nil || err != nil {
+		return &readWAL{sums: newSideHash()}, err
+	}
+	return &readWAL{sums: newSideHash(mac), mac: mac}, nil
 }
 
 // compress makes one zstd frame of src, which must have exactly size bytes.

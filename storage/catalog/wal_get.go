@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -13,12 +14,10 @@ import (
 	"lifeboat/internal/wal"
 )
 
-// headerChunk is how many bytes are read for a header at a time.
-const headerChunk = 4 << 10
-
 // GetWAL writes the file of the name to dst and returns its header. Only when err is nil has all of the file been
 // proven to be what was archived; until then dst must not be trusted. storage.ErrNotFound where the file is
-// authoritatively absent, *DamagedError where its object is not what was stored or belongs elsewhere.
+// authoritatively absent, *DamagedError where its object is not what was stored or belongs elsewhere, seal.ErrNoIdentity
+// or *seal.WrongIdentityError where it cannot be opened.
 func (c *Cluster) GetWAL(ctx context.Context, name wal.FileName, dst io.Writer) (WALHeader, error) {
 	key := c.walKey(name)
 	src, err := c.bucket.Get(ctx, key, 0, -1)
@@ -32,35 +31,55 @@ func (c *Cluster) GetWAL(ctx context.Context, name wal.FileName, dst io.Writer) 
 	return h, nil
 }
 
-// WALHeader reads the header of the file of the name and no more, so the file itself stays unproven. The errors are
-// those of GetWAL.
-func (c *Cluster) WALHeader(ctx context.Context, name wal.FileName) (WALHeader, error) {
-	key := c.walKey(name)
-	src, err := c.bucket.Get(ctx, key, 0, -1)
+// CheckWAL proves all of the file of the name that can be proven: the file itself where it can be opened, otherwise, as
+// Locked in the header says, that what is sealed is what was stored. The other errors are those of GetWAL.
+func (c *Cluster) CheckWAL(ctx context.Context, name wal.FileName) (WALHeader, error) {
+	h, _, err := c.checkWAL(ctx, name)
 	if err != nil {
-		return WALHeader{}, fmt.Errorf("read header of %s: %w", name, err)
-	}
-	t := newTrailed(src, headerChunk)
-	h, err := c.readWALHeader(key, name, t)
-	err = blame(key, t, nil, err)
-	if err := errors.Join(err, src.Close()); err != nil {
-		return WALHeader{}, fmt.Errorf("read header of %s: %w", name, err)
+		return WALHeader{}, fmt.Errorf("check %s: %w", name, err)
 	}
 	return h, nil
 }
 
+// checkWAL is CheckWAL, and the digest of a sealed object.
+func (c *Cluster) checkWAL(ctx context.Context, name wal.FileName) (WALHeader, *walDigest, error) {
+	key := c.walKey(name)
+	body, err := c.bucket.Get(ctx, key, 0, -1)
+	if err != nil {
+		return WALHeader{}, nil, err
+	}
+	var h WALHeader
+	src := &sourceErrors{in: body}
+	o, err := c.openWAL(key, name, bufio.NewReaderSize(src, walChunk))
+	switch {
+	case err != nil:
+	case o.locked != nil:
+		h, err = o.note.header(o.locked), o.checkPayload()
+	default:
+		h, err = c.unpackWAL(o, &plainWriter{dst: io.Discard, sum: newSideHash()})
+	}
+	err = blame(key, src, nil, err)
+	return h, o.digest(), errors.Join(err, body.Close())
+}
+
 func (c *Cluster) decodeWAL(key string, name wal.FileName, r io.Reader, dst io.Writer) (WALHeader, error) {
-	src := newTrailed(r, walChunk)
+	src := &sourceErrors{in: r}
 	out := &plainWriter{dst: dst, sum: newSideHash()}
-	h, err := c.unpackWAL(key, name, src, out)
+	var h WALHeader
+	o, err := c.openWAL(key, name, bufio.NewReaderSize(src, walChunk))
+	if err == nil {
+		err = o.locked
+	}
+	if err == nil {
+		h, err = c.unpackWAL(o, out)
+	}
+	out.sum.wait()
 	return h, blame(key, src, out.err, err)
 }
 
-// blame says whose fault err is: the source's and the destination's own errors are returned as such, all else is
-// damage.
-func blame(key string, src *trailed, dstErr, err error) error {
-	var known *DamagedError
-	var version *VersionError
+// blame says whose fault err is: the source's and the destination's own errors, and that there is no identity, are
+// returned as such, all else is damage.
+func blame(key string, src *sourceErrors, dstErr, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -68,15 +87,16 @@ func blame(key string, src *trailed, dstErr, err error) error {
 		return src.err
 	case dstErr != nil:
 		return fmt.Errorf("write plain file: %w", dstErr)
-	case errors.As(err, &known), errors.As(err, &version):
+	case isProblem(err), isLocked(err):
 		return err
 	}
 	return &DamagedError{Key: key, Detail: "does not decode", Err: err}
 }
 
-// unpackWAL decodes the object and checks each of its three checksums.
-func (c *Cluster) unpackWAL(key string, name wal.FileName, src *trailed, out *plainWriter) (WALHeader, error) {
-	h, err := c.readWALHeader(key, name, src)
+// unpackWAL decodes an object that could be opened and checks each of its three checksums.
+func (c *Cluster) unpackWAL(o *openedWAL, out *plainWriter) (WALHeader, error) {
+	src := newTrailed(o.plain, walChunk)
+	h, err := c.readOpenedHeader(o, src)
 	if err != nil {
 		return h, err
 	}
@@ -85,12 +105,21 @@ func (c *Cluster) unpackWAL(key string, name wal.FileName, src *trailed, out *pl
 		return h, err
 	}
 	if out.left != 0 || hex.EncodeToString(out.sum.sha256()) != h.SHA256 {
-		return h, damaged(key, "the plain file is not the one that its header describes")
+		return h, damaged(o.key, "the plain file is not the one that its header describes")
 	}
 	if !src.trailerHolds() {
-		return h, damaged(key, "checksum of the stored bytes does not hold")
+		return h, damaged(o.key, "checksum of the stored bytes does not hold")
 	}
 	return h, nil
+}
+
+// readOpenedHeader reads the header from the start of what was opened, and compares it with the note.
+func (c *Cluster) readOpenedHeader(o *openedWAL, r io.Reader) (WALHeader, error) {
+	h, err := c.readWALHeader(o.key, o.name, r)
+	if err == nil && o.note != nil && !o.note.describes(h) {
+		err = damaged(o.key, "note is about another file than the header")
+	}
+	return h, err
 }
 
 // decompress reads src to its end.
@@ -136,7 +165,6 @@ type trailed struct {
 	buf  []byte
 	r, w int // buf[r:w] was read and not yet passed on
 	eof  bool
-	err  error // of src
 }
 
 func newTrailed(src io.Reader, chunk int) *trailed {
@@ -167,7 +195,6 @@ func (t *trailed) fill() error {
 		t.eof = true
 		return nil
 	}
-	t.err = err
 	return err
 }
 

@@ -33,6 +33,13 @@ type WALHeader struct {
 	SHA256           string // hexadecimal, of the file
 	ArchivedAt       time.Time
 	Summary          *wal.Summary // of a segment or partial segment, nil for all else
+
+	// Locked is why the object could not be opened: seal.ErrNoIdentity or a *seal.WrongIdentityError. Then all else is
+	// what its public note says: SHA256 is empty, and the summary's restore points and tablespaces are not known. It is
+	// nil where all of the header is known.
+	Locked error
+
+	history []wal.HistoryEntry // of a history file that could not be opened, without reasons
 }
 
 // encodeWALHeader is the first frame of a WAL object.

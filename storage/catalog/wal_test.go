@@ -41,21 +41,23 @@ func everyKind(t *testing.T) []WALFile {
 
 func TestWALRoundTrip(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	for _, f := range everyKind(t) {
-		s.put(t, f)
-		if got := s.cluster.mustGet(t, f.Name); !bytes.Equal(got, contentOf(t, f)) {
-			t.Errorf("%s came back changed", f.Name)
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		for _, f := range everyKind(t) {
+			s.put(t, f)
+			if got := s.cluster.mustGet(t, f.Name); !bytes.Equal(got, contentOf(t, f)) {
+				t.Errorf("%s came back changed", f.Name)
+			}
+			h := must(s.cluster.WALHeader(t.Context(), f.Name))(t)
+			want := WALHeader{
+				Name: f.Name.String(), SystemIdentifier: sceneIdentity().SystemIdentifier, Size: f.Size,
+				SHA256: sumOf(contentOf(t, f)).SHA256, ArchivedAt: sceneTime, Summary: f.Summary,
+			}
+			if !reflect.DeepEqual(h, want) {
+				t.Errorf("header of %s is %+v, want %+v", f.Name, h, want)
+			}
 		}
-		h := must(s.cluster.WALHeader(t.Context(), f.Name))(t)
-		want := WALHeader{
-			Name: f.Name.String(), SystemIdentifier: sceneIdentity().SystemIdentifier, Size: f.Size,
-			SHA256: sumOf(contentOf(t, f)).SHA256, ArchivedAt: sceneTime, Summary: f.Summary,
-		}
-		if !reflect.DeepEqual(h, want) {
-			t.Errorf("header of %s is %+v, want %+v", f.Name, h, want)
-		}
-	}
+	})
 }
 
 // The tool is what a person would use on the day when no Lifeboat is at hand.
@@ -111,18 +113,20 @@ func TestPutWALOfAFreshSegmentIsOneRequest(t *testing.T) {
 
 func TestPutWALOfTheSameFileAgainIsFine(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	for _, f := range everyKind(t) {
-		s.put(t, f)
-		before := s.object(t, s.cluster.walKey(f.Name))
-		stored, err := s.cluster.PutWAL(t.Context(), f, sceneTime.Add(time.Hour))
-		if err != nil || stored {
-			t.Errorf("%s again: %v, %v", f.Name, stored, err)
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		for _, f := range everyKind(t) {
+			s.put(t, f)
+			before := s.object(t, s.cluster.walKey(f.Name))
+			stored, err := s.cluster.PutWAL(t.Context(), f, sceneTime.Add(time.Hour))
+			if err != nil || stored {
+				t.Errorf("%s again: %v, %v", f.Name, stored, err)
+			}
+			if !bytes.Equal(before, s.object(t, s.cluster.walKey(f.Name))) {
+				t.Errorf("object of %s was written anew", f.Name)
+			}
 		}
-		if !bytes.Equal(before, s.object(t, s.cluster.walKey(f.Name))) {
-			t.Errorf("object of %s was written anew", f.Name)
-		}
-	}
+	})
 }
 
 func TestPutWALOfOtherContentIsAConflict(t *testing.T) {
@@ -151,115 +155,127 @@ func TestPutWALOfOtherContentIsAConflict(t *testing.T) {
 
 func TestPutWALSaysAConflictAlsoWhereTheFindingCannotBeStored(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	s.put(t, segment(t, segmentName, "one server"))
-	c := s.faulty(t, fault.Rule{Op: fault.Put, After: 1, Action: fault.Fail(errOutage)})
-	_, err := c.PutWAL(t.Context(), segment(t, segmentName, "another server"), sceneTime)
-	var conflict *ConflictError
-	if !errors.As(err, &conflict) || !errors.Is(err, errOutage) {
-		t.Errorf("error is %v, want the conflict and the outage", err)
-	}
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		s.put(t, segment(t, segmentName, "one server"))
+		c := s.faulty(t, fault.Rule{Op: fault.Put, After: 1, Action: fault.Fail(errOutage)})
+		_, err := c.PutWAL(t.Context(), segment(t, segmentName, "another server"), sceneTime)
+		var conflict *ConflictError
+		if !errors.As(err, &conflict) || !errors.Is(err, errOutage) {
+			t.Errorf("error is %v, want the conflict and the outage", err)
+		}
+	})
 }
 
 func TestPutWALOverADamagedObjectIsAnError(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	f := segment(t, segmentName, "")
-	s.put(t, f)
-	key := s.cluster.walKey(f.Name)
-	object := s.object(t, key)
-	object[len(object)-50] ^= 1
-	s.overwrite(t, key, object)
-	if _, err := s.cluster.PutWAL(t.Context(), f, sceneTime); !isDamaged(err) {
-		t.Errorf("error is %v, want a *DamagedError", err)
-	}
-	if !bytes.Equal(object, s.object(t, key)) {
-		t.Error("the damaged object was overwritten")
-	}
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		f := segment(t, segmentName, "")
+		s.put(t, f)
+		key := s.cluster.walKey(f.Name)
+		object := s.object(t, key)
+		object[len(object)-50] ^= 1
+		s.overwrite(t, key, object)
+		if _, err := s.cluster.PutWAL(t.Context(), f, sceneTime); !isDamaged(err) {
+			t.Errorf("error is %v, want a *DamagedError", err)
+		}
+		if !bytes.Equal(object, s.object(t, key)) {
+			t.Error("the damaged object was overwritten")
+		}
+	})
 }
 
 func TestPutWALAfterALostResponse(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	f := segment(t, segmentName, "")
-	c := s.faulty(t, fault.Rule{Op: fault.Put, Action: fault.LoseResponse(errOutage)})
-	if _, err := c.PutWAL(t.Context(), f, sceneTime); !errors.Is(err, errOutage) {
-		t.Errorf("lost response: %v, want the store's error", err)
-	}
-	if stored, err := c.PutWAL(t.Context(), f, sceneTime); stored || err != nil {
-		t.Errorf("next attempt: %v, %v", stored, err)
-	}
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		f := segment(t, segmentName, "")
+		c := s.faulty(t, fault.Rule{Op: fault.Put, Action: fault.LoseResponse(errOutage)})
+		if _, err := c.PutWAL(t.Context(), f, sceneTime); !errors.Is(err, errOutage) {
+			t.Errorf("lost response: %v, want the store's error", err)
+		}
+		if stored, err := c.PutWAL(t.Context(), f, sceneTime); stored || err != nil {
+			t.Errorf("next attempt: %v, %v", stored, err)
+		}
+	})
 }
 
 func TestPutWALIsRetriedFromItsStart(t *testing.T) {
 	t.Parallel()
-	for name, action := range map[string]fault.Action{
-		"lost response": fault.LoseResponse(storage.ErrUnavailable),
-		"cut half way":  fault.Truncate(1000, storage.ErrUnavailable),
-		"refused":       fault.Fail(storage.ErrUnavailable),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newScene(t)
-			f := segment(t, segmentName, "")
-			c := s.faulty(t, fault.Rule{Op: fault.Put, Action: action})
-			c = s.through(retry.Wrap(c.bucket, retry.Options{
-				Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now,
-				Sleep: func(context.Context, time.Duration) error { return nil },
-			}))
-			if _, err := c.PutWAL(t.Context(), f, sceneTime); err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(s.cluster.mustGet(t, f.Name), contentOf(t, f)) {
-				t.Error("segment came back changed")
-			}
-		})
-	}
+	inEachForm(t, func(t *testing.T, form form) {
+		for name, action := range map[string]fault.Action{
+			"lost response": fault.LoseResponse(storage.ErrUnavailable),
+			"cut half way":  fault.Truncate(1000, storage.ErrUnavailable),
+			"refused":       fault.Fail(storage.ErrUnavailable),
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				s := form.scene(t)
+				f := segment(t, segmentName, "")
+				c := s.faulty(t, fault.Rule{Op: fault.Put, Action: action})
+				c = s.through(retry.Wrap(c.bucket, retry.Options{
+					Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now,
+					Sleep: func(context.Context, time.Duration) error { return nil },
+				}))
+				if _, err := c.PutWAL(t.Context(), f, sceneTime); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(s.cluster.mustGet(t, f.Name), contentOf(t, f)) {
+					t.Error("segment came back changed")
+				}
+			})
+		}
+	})
 }
 
 func TestPutWALOfManyAtOnceStoresOne(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	var stored, conflicts atomic.Int32
-	var g errgroup.Group
-	for i := range 16 {
-		f := segment(t, segmentName, fmt.Sprint(i%2))
-		g.Go(func() error {
-			fresh, err := s.cluster.PutWAL(t.Context(), f, sceneTime)
-			if fresh {
-				stored.Add(1)
-			}
-			var conflict *ConflictError
-			if errors.As(err, &conflict) {
-				conflicts.Add(1)
-				return nil
-			}
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	if stored.Load() != 1 || conflicts.Load() != 8 {
-		t.Errorf("%d stored and %d conflicts, want 1 and 8", stored.Load(), conflicts.Load())
-	}
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		var stored, conflicts atomic.Int32
+		var g errgroup.Group
+		for i := range 16 {
+			f := segment(t, segmentName, fmt.Sprint(i%2))
+			g.Go(func() error {
+				fresh, err := s.cluster.PutWAL(t.Context(), f, sceneTime)
+				if fresh {
+					stored.Add(1)
+				}
+				var conflict *ConflictError
+				if errors.As(err, &conflict) {
+					conflicts.Add(1)
+					return nil
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if stored.Load() != 1 || conflicts.Load() != 8 {
+			t.Errorf("%d stored and %d conflicts, want 1 and 8", stored.Load(), conflicts.Load())
+		}
+	})
 }
 
 func TestPutWALRefusesAFileThatChanges(t *testing.T) {
 	t.Parallel()
-	content := segmentBytes("before")
-	longer := append(bytes.Clone(content), 0)
-	for damage, read := range map[string][]byte{"shorter": content[:4096], "empty": nil, "longer": longer} {
-		s := newScene(t)
-		f := segment(t, segmentName, "")
-		f.Open = opens(read)
-		if _, err := s.cluster.PutWAL(t.Context(), f, sceneTime); !errors.Is(err, errChanged) {
-			t.Errorf("%s: %v, want errChanged", damage, err)
+	inEachForm(t, func(t *testing.T, form form) {
+		content := segmentBytes("before")
+		longer := append(bytes.Clone(content), 0)
+		for damage, read := range map[string][]byte{"shorter": content[:4096], "empty": nil, "longer": longer} {
+			s := form.scene(t)
+			f := segment(t, segmentName, "")
+			f.Open = opens(read)
+			if _, err := s.cluster.PutWAL(t.Context(), f, sceneTime); !errors.Is(err, errChanged) {
+				t.Errorf("%s: %v, want errChanged", damage, err)
+			}
+			if _, err := s.cluster.GetWAL(t.Context(), f.Name, io.Discard); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("%s: something was stored: %v", damage, err)
+			}
 		}
-		if _, err := s.cluster.GetWAL(t.Context(), f.Name, io.Discard); !errors.Is(err, storage.ErrNotFound) {
-			t.Errorf("%s: something was stored: %v", damage, err)
-		}
-	}
+	})
 }
 
 func opens(content []byte) func() (io.ReadCloser, error) {
@@ -268,73 +284,79 @@ func opens(content []byte) func() (io.ReadCloser, error) {
 
 func TestPutWALRefusesWhatCannotBelongToTheCluster(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	foreign, larger, bare := segment(t, segmentName, ""), segment(t, segmentName, ""), segment(t, segmentName, "")
-	foreign.Summary.SystemIdentifier++
-	larger.Summary.SegmentSize = wal.DefaultSegmentSize
-	bare.Summary = nil
-	short := segment(t, segmentName, "")
-	short.Size--
-	odd := segment(t, segmentName, "")
-	odd.Name.Seg = 4096
-	history := fileOf(t, "00000002.history", nil)
-	history.Summary = foreign.Summary
-	for what, f := range map[string]WALFile{
-		"foreign": foreign, "larger segments": larger, "no summary": bare, "short": short, "odd number": odd,
-		"history with summary": history,
-	} {
-		if stored, err := s.cluster.PutWAL(t.Context(), f, sceneTime); err == nil || stored {
-			t.Errorf("%s was stored", what)
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		foreign, larger, bare := segment(t, segmentName, ""), segment(t, segmentName, ""), segment(t, segmentName, "")
+		foreign.Summary.SystemIdentifier++
+		larger.Summary.SegmentSize = wal.DefaultSegmentSize
+		bare.Summary = nil
+		short := segment(t, segmentName, "")
+		short.Size--
+		odd := segment(t, segmentName, "")
+		odd.Name.Seg = 4096
+		history := fileOf(t, "00000002.history", nil)
+		history.Summary = foreign.Summary
+		for what, f := range map[string]WALFile{
+			"foreign": foreign, "larger segments": larger, "no summary": bare, "short": short, "odd number": odd,
+			"history with summary": history,
+		} {
+			if stored, err := s.cluster.PutWAL(t.Context(), f, sceneTime); err == nil || stored {
+				t.Errorf("%s was stored", what)
+			}
+			var refused *ForeignError
+			if _, err := s.cluster.PutWAL(t.Context(), f, sceneTime); what == "foreign" && !errors.As(err, &refused) {
+				t.Errorf("%s: %v, want a *ForeignError", what, err)
+			}
 		}
-		var refused *ForeignError
-		if _, err := s.cluster.PutWAL(t.Context(), f, sceneTime); what == "foreign" && !errors.As(err, &refused) {
-			t.Errorf("%s: %v, want a *ForeignError", what, err)
-		}
-	}
+	})
 }
 
 func TestGetWALFindsEveryFlippedByte(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	for _, f := range everyKind(t) {
-		s.put(t, f)
-		key := s.cluster.walKey(f.Name)
-		object := s.object(t, key)
-		step := 1
-		if f.Size > 1<<16 {
-			step = 17 // a whole segment takes too long for each of its bytes
-		}
-		for i := 0; i < len(object); i += step {
-			flipped := bytes.Clone(object)
-			flipped[i] ^= 1 << (i % 8)
-			if _, err := s.cluster.decodeWAL(key, f.Name, bytes.NewReader(flipped), io.Discard); !isProblem(err) {
-				t.Fatalf("%s: byte %d of %d flipped: %v", f.Name, i, len(object), err)
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		for _, f := range everyKind(t) {
+			s.put(t, f)
+			key := s.cluster.walKey(f.Name)
+			object := s.object(t, key)
+			step := 1
+			if f.Size > 1<<16 {
+				step = 17 // a whole segment takes too long for each of its bytes
+			}
+			for i := 0; i < len(object); i += step {
+				flipped := bytes.Clone(object)
+				flipped[i] ^= 1 << (i % 8)
+				if _, err := s.cluster.decodeWAL(key, f.Name, bytes.NewReader(flipped), io.Discard); !isProblem(err) {
+					t.Fatalf("%s: byte %d of %d flipped: %v", f.Name, i, len(object), err)
+				}
 			}
 		}
-	}
+	})
 }
 
 func TestGetWALFindsTruncatedAndExtendedObjects(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	f := fileOf(t, "00000002.history", []byte("1\t0/5000000\tno reason\n"))
-	s.put(t, f)
-	key := s.cluster.walKey(f.Name)
-	object := s.object(t, key)
-	damages := map[string][]byte{
-		"zero byte behind": append(bytes.Clone(object), 0),
-		"twice":            append(bytes.Clone(object), object...),
-		"foreign trailer":  append(bytes.Clone(object), object[len(object)-walTrailerSize:]...),
-	}
-	for n := range object {
-		damages[fmt.Sprintf("cut to %d bytes", n)] = object[:n]
-	}
-	for damage, content := range damages {
-		s.overwrite(t, key, content)
-		if _, err := s.cluster.GetWAL(t.Context(), f.Name, io.Discard); !isDamaged(err) {
-			t.Errorf("%s: %v, want a *DamagedError", damage, err)
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		f := fileOf(t, "00000002.history", []byte("1\t0/5000000\tno reason\n"))
+		s.put(t, f)
+		key := s.cluster.walKey(f.Name)
+		object := s.object(t, key)
+		damages := map[string][]byte{
+			"zero byte behind": append(bytes.Clone(object), 0),
+			"twice":            append(bytes.Clone(object), object...),
+			"foreign trailer":  append(bytes.Clone(object), object[len(object)-walTrailerSize:]...),
 		}
-	}
+		for n := range object {
+			damages[fmt.Sprintf("cut to %d bytes", n)] = object[:n]
+		}
+		for damage, content := range damages {
+			s.overwrite(t, key, content)
+			if _, err := s.cluster.GetWAL(t.Context(), f.Name, io.Discard); !isDamaged(err) {
+				t.Errorf("%s: %v, want a *DamagedError", damage, err)
+			}
+		}
+	})
 }
 
 func TestWALHeaderFindsEveryFlippedByteOfTheHeader(t *testing.T) {
@@ -364,22 +386,24 @@ func TestWALHeaderFindsEveryFlippedByteOfTheHeader(t *testing.T) {
 
 func TestGetWALRefusesSwappedObjects(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	f, other := segment(t, segmentName, ""), segment(t, "00000001000000A300000043", "")
-	s.put(t, f)
-	s.overwrite(t, s.cluster.walKey(other.Name), s.object(t, s.cluster.walKey(f.Name)))
-	for call, err := range readEach(t.Context(), s.cluster, other.Name) {
-		if !isDamaged(err) {
-			t.Errorf("%s of another segment's object: %v, want a *DamagedError", call, err)
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		f, other := segment(t, segmentName, ""), segment(t, "00000001000000A300000043", "")
+		s.put(t, f)
+		s.overwrite(t, s.cluster.walKey(other.Name), s.object(t, s.cluster.walKey(f.Name)))
+		for call, err := range readEach(t.Context(), s.cluster, other.Name) {
+			if !isDamaged(err) {
+				t.Errorf("%s of another segment's object: %v, want a *DamagedError", call, err)
+			}
 		}
-	}
-	stranger := *s.cluster
-	stranger.identity.SystemIdentifier++
-	for call, err := range readEach(t.Context(), &stranger, f.Name) {
-		if !isDamaged(err) {
-			t.Errorf("%s of a foreign cluster's object: %v, want a *DamagedError", call, err)
+		stranger := *s.cluster
+		stranger.identity.SystemIdentifier++
+		for call, err := range readEach(t.Context(), &stranger, f.Name) {
+			if !isDamaged(err) {
+				t.Errorf("%s of a foreign cluster's object: %v, want a *DamagedError", call, err)
+			}
 		}
-	}
+	})
 }
 
 // A long file behind a header that promises a short one must not reach the disk of who reads it.
@@ -388,7 +412,7 @@ func TestGetWALHoldsTheSizeThatTheHeaderPromises(t *testing.T) {
 	s := newScene(t)
 	for _, size := range []int64{0, 100, 9999, 10001, 1 << 20} {
 		f := fileOf(t, "00000002.history", make([]byte, 10000))
-		made := must(s.cluster.encodeWAL(f, sceneTime, newByteSpool()))(t)
+		made := must(s.cluster.encodeWAL(f, sceneTime))(t)
 		h, object := made.header, must(io.ReadAll(made.parts.reader()))(t)
 		content := object[len(must(encodeWALHeader(h))(t)) : len(object)-walTrailerSize]
 		h.Size = size
@@ -405,38 +429,42 @@ func TestGetWALHoldsTheSizeThatTheHeaderPromises(t *testing.T) {
 
 func TestOutageIsNeitherAbsenceNorDamage(t *testing.T) {
 	t.Parallel()
-	for name, action := range map[string]fault.Action{
-		"refused":              fault.Fail(errOutage),
-		"cut in the header":    fault.Truncate(20, io.ErrUnexpectedEOF),
-		"cut before the start": fault.Truncate(0, io.ErrUnexpectedEOF),
-	} {
-		s := newScene(t)
-		f := segment(t, segmentName, "")
-		s.put(t, f)
-		c := s.faulty(t, fault.Rule{Op: fault.Get, Times: -1, Action: action})
-		for call, err := range readEach(t.Context(), c, f.Name) {
-			if err == nil || isProblem(err) || errors.Is(err, storage.ErrNotFound) {
-				t.Errorf("%s, %s: %v, want the store's own error", name, call, err)
+	inEachForm(t, func(t *testing.T, form form) {
+		for name, action := range map[string]fault.Action{
+			"refused":              fault.Fail(errOutage),
+			"cut in the header":    fault.Truncate(20, io.ErrUnexpectedEOF),
+			"cut before the start": fault.Truncate(0, io.ErrUnexpectedEOF),
+		} {
+			s := form.scene(t)
+			f := segment(t, segmentName, "")
+			s.put(t, f)
+			c := s.faulty(t, fault.Rule{Op: fault.Get, Times: -1, Action: action})
+			for call, err := range readEach(t.Context(), c, f.Name) {
+				if err == nil || isProblem(err) || errors.Is(err, storage.ErrNotFound) {
+					t.Errorf("%s, %s: %v, want the store's own error", name, call, err)
+				}
+			}
+			if _, err := c.PutWAL(t.Context(), f, sceneTime); err == nil || isProblem(err) {
+				t.Errorf("%s, PutWAL: %v, want the store's own error", name, err)
 			}
 		}
-		if _, err := c.PutWAL(t.Context(), f, sceneTime); err == nil || isProblem(err) {
-			t.Errorf("%s, PutWAL: %v, want the store's own error", name, err)
-		}
-	}
+	})
 }
 
 func TestOutageInTheBodyIsNotDamage(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	f := segment(t, segmentName, "")
-	s.put(t, f)
-	size := int64(len(s.object(t, s.cluster.walKey(f.Name))))
-	for _, at := range []int64{2000, size - 41, size - 40, size - 39, size - 1} {
-		c := s.faulty(t, fault.Rule{Op: fault.Get, Action: fault.Truncate(at, errOutage)})
-		if _, err := c.GetWAL(t.Context(), f.Name, io.Discard); !errors.Is(err, errOutage) || isProblem(err) {
-			t.Errorf("cut at %d of %d: %v, want the store's own error", at, size, err)
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		f := segment(t, segmentName, "")
+		s.put(t, f)
+		size := int64(len(s.object(t, s.cluster.walKey(f.Name))))
+		for _, at := range []int64{2000, size - 41, size - 40, size - 39, size - 1} {
+			c := s.faulty(t, fault.Rule{Op: fault.Get, Action: fault.Truncate(at, errOutage)})
+			if _, err := c.GetWAL(t.Context(), f.Name, io.Discard); !errors.Is(err, errOutage) || isProblem(err) {
+				t.Errorf("cut at %d of %d: %v, want the store's own error", at, size, err)
+			}
 		}
-	}
+	})
 }
 
 type fullDisk struct{}
@@ -445,75 +473,83 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errOutage }
 
 func TestGetWALSaysWhenItCannotWrite(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	f := segment(t, segmentName, "")
-	s.put(t, f)
-	if _, err := s.cluster.GetWAL(t.Context(), f.Name, fullDisk{}); !errors.Is(err, errOutage) || isProblem(err) {
-		t.Errorf("error is %v, want the destination's own", err)
-	}
-	if !bytes.Equal(s.cluster.mustGet(t, f.Name), contentOf(t, f)) {
-		t.Error("the next read is not right")
-	}
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		f := segment(t, segmentName, "")
+		s.put(t, f)
+		if _, err := s.cluster.GetWAL(t.Context(), f.Name, fullDisk{}); !errors.Is(err, errOutage) || isProblem(err) {
+			t.Errorf("error is %v, want the destination's own", err)
+		}
+		if !bytes.Equal(s.cluster.mustGet(t, f.Name), contentOf(t, f)) {
+			t.Error("the next read is not right")
+		}
+	})
 }
 
 func TestGetWALOfTheAbsentIsNotFound(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	for call, err := range readEach(t.Context(), s.cluster, segment(t, segmentName, "").Name) {
-		if !errors.Is(err, storage.ErrNotFound) {
-			t.Errorf("%s: %v, want storage.ErrNotFound", call, err)
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		for call, err := range readEach(t.Context(), s.cluster, segment(t, segmentName, "").Name) {
+			if !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("%s: %v, want storage.ErrNotFound", call, err)
+			}
 		}
-	}
+	})
 }
 
 func TestHasLaterWAL(t *testing.T) {
 	t.Parallel()
-	for there, want := range map[string]bool{
-		"00000001000000A300000043":                 true,  // the next one
-		"00000001000000A300000043.partial":         true,  // unfinished, but written after
-		"00000001000000A400000000":                 true,  // in the next 4 GiB
-		"00000001000000B000000000":                 true,  // a higher digit
-		"0000000110000000000000FF":                 true,  // the highest digit
-		"00000001000000A300000042":                 false, // itself
-		"00000001000000A300000041":                 false, // the one before
-		"00000001000000A2000000FF":                 false, // in the 4 GiB before
-		"000000010000009F00000043":                 false, // a lower digit
-		"00000002000000A300000043":                 false, // on another timeline
-		"00000002.history":                         false,
-		"00000001000000A300000043.00000028.backup": false, // no WAL
-	} {
-		s := newScene(t)
-		f := must(wal.ParseFileName(there))(t)
-		s.overwrite(t, s.cluster.walKey(f), nil)
-		got, err := s.cluster.HasLaterWAL(t.Context(), must(wal.ParseFileName(segmentName))(t))
-		if err != nil || got != want {
-			t.Errorf("with %s: %v, %v, want %v", there, got, err, want)
+	inEachForm(t, func(t *testing.T, form form) {
+		for there, want := range map[string]bool{
+			"00000001000000A300000043":                 true,  // the next one
+			"00000001000000A300000043.partial":         true,  // unfinished, but written after
+			"00000001000000A400000000":                 true,  // in the next 4 GiB
+			"00000001000000B000000000":                 true,  // a higher digit
+			"0000000110000000000000FF":                 true,  // the highest digit
+			"00000001000000A300000042":                 false, // itself
+			"00000001000000A300000041":                 false, // the one before
+			"00000001000000A2000000FF":                 false, // in the 4 GiB before
+			"000000010000009F00000043":                 false, // a lower digit
+			"00000002000000A300000043":                 false, // on another timeline
+			"00000002.history":                         false,
+			"00000001000000A300000043.00000028.backup": false, // no WAL
+		} {
+			s := form.scene(t)
+			f := must(wal.ParseFileName(there))(t)
+			s.overwrite(t, s.cluster.walKey(f), nil)
+			got, err := s.cluster.HasLaterWAL(t.Context(), must(wal.ParseFileName(segmentName))(t))
+			if err != nil || got != want {
+				t.Errorf("with %s: %v, %v, want %v", there, got, err, want)
+			}
 		}
-	}
+	})
 }
 
 func TestHasLaterWALDuringAnOutageIsAnError(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	name := must(wal.ParseFileName(segmentName))(t)
-	for after := range 3 {
-		c := s.faulty(t, fault.Rule{Op: fault.List, After: after, Action: fault.Fail(errOutage)})
-		if _, err := c.HasLaterWAL(t.Context(), name); !errors.Is(err, errOutage) {
-			t.Errorf("list %d fails: %v", after, err)
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		name := must(wal.ParseFileName(segmentName))(t)
+		for after := range 3 {
+			c := s.faulty(t, fault.Rule{Op: fault.List, After: after, Action: fault.Fail(errOutage)})
+			if _, err := c.HasLaterWAL(t.Context(), name); !errors.Is(err, errOutage) {
+				t.Errorf("list %d fails: %v", after, err)
+			}
 		}
-	}
+	})
 }
 
 // FuzzDecodeWAL holds that no object makes the reader panic, write more than a segment, or accept what is no object of
 // the name.
 func FuzzDecodeWAL(f *testing.F) {
 	name := wal.HistoryFile(2)
-	c := &Cluster{identity: sceneIdentity(), root: "clusters/main/1/", codecs: new(codecs)}
+	c := &Cluster{identity: sceneIdentity(), root: "clusters/main/1/", store: newStore(sink{}, Keys{}, false), codecs: new(codecs)}
 	for _, text := range []string{"", "1\t0/5000000\tno reason\n"} {
 		file := WALFile{Name: name, Size: int64(len(text)), Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader([]byte(text))), nil
 		}}
-		made, err := c.encodeWAL(file, sceneTime, newByteSpool())
+		made, err := c.encodeWAL(file, sceneTime)
 		if err != nil {
 			f.Fatal(err)
 		}

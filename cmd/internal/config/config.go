@@ -11,34 +11,11 @@ type Config struct {
 	Agent      Agent               `yaml:"agent"`
 	Scheduler  Scheduler           `yaml:"scheduler"`
 
+	// StateDirectory is where this machine remembers what it has seen of the repository. It may be lost without harm.
+	StateDirectory Text `yaml:"state_directory"`
+
 	// Path is the absolute path of the file it was read from.
 	Path string `yaml:"-"`
-}
-
-// Repository says where backups live.
-type Repository struct {
-	URL        Text        `yaml:"url"`
-	S3         *S3         `yaml:"s3"`
-	GCS        *GCS        `yaml:"gcs"`
-	Encryption *Encryption `yaml:"encryption"`
-}
-
-// S3 holds the settings of s3:// repositories.
-type S3 struct {
-	Endpoint  string `yaml:"endpoint"`
-	Region    string `yaml:"region"`
-	PathStyle bool   `yaml:"path_style"`
-}
-
-// GCS holds the settings of gs:// repositories.
-type GCS struct {
-	Endpoint string `yaml:"endpoint"`
-}
-
-// Encryption names the age recipients that objects are sealed for.
-type Encryption struct {
-	Recipients   []string `yaml:"recipients"`
-	IdentityFile string   `yaml:"identity_file"`
 }
 
 // Cluster is one PostgreSQL cluster: its server, its schedules and its documented targets.
@@ -112,6 +89,7 @@ const (
 	defaultWarnAt     = Percent(70)
 	defaultInterval   = Duration(time.Second)
 	defaultScratch    = "/var/lib/lifeboat/scratch"
+	defaultState      = "/var/lib/lifeboat/state"
 	defaultMinimum    = 2
 	defaultKeep       = Duration(14 * 24 * time.Hour)
 	quarterlySchedule = "0 6 1 1,4,7,10 *"
@@ -121,6 +99,8 @@ func defaults() *Config {
 	return &Config{
 		Agent:     Agent{Socket: "/run/lifeboat/agent.sock", Listen: "127.0.0.1:9870"},
 		Scheduler: Scheduler{WorkDirectory: defaultScratch, Listen: "127.0.0.1:9871"},
+
+		StateDirectory: Text{Value: defaultState},
 	}
 }
 

@@ -11,9 +11,8 @@ import (
 
 const documented = `
 repository:
-  url: file:///var/lib/lifeboat/repository
+  url: s3://bucket/prefix
   s3: {endpoint: http://127.0.0.1:7070, region: us-east-1, path_style: true}
-  gcs: {endpoint: http://127.0.0.1:4443}
 clusters:
   main:
     connection: host=/var/run/postgresql user=lifeboat dbname=postgres
@@ -87,8 +86,6 @@ func TestEachMistakeIsNamedWithItsPlace(t *testing.T) {
 		"no repository":          {"clusters: {main: {}}\n", "repository.url is missing"},
 		"relative repository":    {"repository: {url: 'file://r/x'}\nclusters: {main: {}}\n", "f.yaml:1:19: repository.url: \"file://r/x\" names no absolute path"},
 		"path instead of URL":    {"repository: {url: /var/x}\nclusters: {main: {}}\n", "does not begin with file://"},
-		"object store":           {"repository: {url: 's3://b/p'}\nclusters: {main: {}}\n", "cannot store in s3:// yet"},
-		"encryption":             {"repository: {url: 'file:///r', encryption: {recipients: [age1x]}}\nclusters: {main: {}}\n", "cannot encrypt yet"},
 		"no cluster":             {head, "no cluster is named"},
 		"bad cluster name":       {head + "clusters: {Main: {}}\n", `"Main" is not a cluster name`},
 		"duration without unit":  {head + "clusters: {main: {retention: {keep: 14}}}\n", `f.yaml:2:37: "14" is not a length of time`},

@@ -90,6 +90,69 @@ func (d *Duration) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
+// Rate is a number of bytes in a second, written with its unit: 50MB/s, 1.5GiB/s.
+type Rate int64
+
+var ratePattern = regexp.MustCompile(`^(\d+(?:\.\d+)?) ?([kKMGT]i?)?B/s$`)
+
+// ParseRate reads a rate. Units with an i are powers of 1024, those without of 1000.
+func ParseRate(text string) (int64, error) {
+	wrong := fmt.Errorf("%q is not a rate: write bytes per second with their unit, such as 50MB/s or 1GiB/s", text)
+	m := ratePattern.FindStringSubmatch(strings.TrimSpace(text))
+	if m == nil {
+		return 0, wrong
+	}
+	number, err := strconv.ParseFloat(m[1], 64)
+	if err != nil {
+		return 0, wrong
+	}
+	prefix, binary := strings.CutSuffix(m[2], "i")
+	base := 1000.0
+	if binary {
+		base = 1024
+	}
+	if prefix != "" {
+		for range 1 + strings.Index("KMGT", strings.ToUpper(prefix)) {
+			number *= base
+		}
+	}
+	if number < 1 || number > 1e15 {
+		return 0, wrong
+	}
+	return int64(number), nil
+}
+
+// UnmarshalYAML implements yaml.NodeUnmarshaler.
+func (r *Rate) UnmarshalYAML(node ast.Node) error {
+	value, err := scalar(node)
+	if err != nil {
+		return err
+	}
+	parsed, err := ParseRate(value)
+	if err != nil {
+		return at(node, err)
+	}
+	*r = Rate(parsed)
+	return nil
+}
+
+// Frequency is how often something happens in a second: 100/s, or 100.
+type Frequency float64
+
+// UnmarshalYAML implements yaml.NodeUnmarshaler.
+func (f *Frequency) UnmarshalYAML(node ast.Node) error {
+	value, err := scalar(node)
+	if err != nil {
+		return err
+	}
+	parsed, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), "/s"), 64)
+	if err != nil || !(parsed > 0 && parsed <= 1e6) {
+		return at(node, fmt.Errorf("%q is not a number of requests per second: write one such as 100/s", value))
+	}
+	*f = Frequency(parsed)
+	return nil
+}
+
 // Percent is a share in percent, written with its sign: 1%, 0.5%.
 type Percent float64
 

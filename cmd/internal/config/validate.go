@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,10 +13,7 @@ import (
 var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 func (c *Config) validate() error {
-	if _, err := c.Repository.Directory(); err != nil {
-		return err
-	}
-	if err := c.Repository.refuseLater(); err != nil {
+	if err := c.Repository.validate(); err != nil {
 		return err
 	}
 	if len(c.Clusters) == 0 {
@@ -30,38 +26,11 @@ func (c *Config) validate() error {
 	}
 	for what, path := range map[string]string{
 		"scheduler.work_directory": c.Scheduler.WorkDirectory, "scheduler.postgres_bin": c.Scheduler.PostgresBin,
+		"state_directory": c.StateDirectory.Value,
 	} {
 		if path != "" && !filepath.IsAbs(path) {
 			return &Error{Message: fmt.Sprintf("%s: %q is not an absolute path", what, path)}
 		}
-	}
-	return nil
-}
-
-// Directory returns the local directory that a file:// repository lies in.
-func (r *Repository) Directory() (string, error) {
-	if r.URL.Value == "" {
-		return "", &Error{Message: "repository.url is missing: name one such as file:///var/lib/lifeboat/repository"}
-	}
-	u, err := url.Parse(r.URL.Value)
-	if err != nil {
-		return "", &Error{At: r.URL.At, Message: fmt.Sprintf("repository.url: %q is not a URL", r.URL.Value)}
-	}
-	switch {
-	case u.Scheme == "s3" || u.Scheme == "gs":
-		return "", &Error{At: r.URL.At, Message: fmt.Sprintf("repository.url: this version cannot store in %s:// yet: use file:///an/absolute/path", u.Scheme)}
-	case u.Scheme != "file":
-		return "", &Error{At: r.URL.At, Message: fmt.Sprintf("repository.url: %q does not begin with file://: write file:///an/absolute/path", r.URL.Value)}
-	case u.Host != "" || !filepath.IsAbs(u.Path):
-		return "", &Error{At: r.URL.At, Message: fmt.Sprintf("repository.url: %q names no absolute path: write three slashes, file:///an/absolute/path", r.URL.Value)}
-	}
-	return filepath.Clean(u.Path), nil
-}
-
-// refuseLater refuses settings whose silent neglect would be worse than no start at all.
-func (r *Repository) refuseLater() error {
-	if r.Encryption != nil && (len(r.Encryption.Recipients) > 0 || r.Encryption.IdentityFile != "") {
-		return &Error{At: r.URL.At, Message: "repository.encryption: this version cannot encrypt yet, and will not store in plain what was asked to be sealed: remove the setting, or use an encrypted file system"}
 	}
 	return nil
 }

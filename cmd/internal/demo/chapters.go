@@ -148,7 +148,11 @@ func (s *story) tellRestore(ctx context.Context) error {
 	moment := s.accident.UTC().Format("2006-01-02 15:04:05.000000+00")
 	started := s.Now()
 	var result restoreResult
-	err := s.typeJSON(ctx, &result, "restore", "--target-dir", s.restored, "--to-time", moment, "--archive-mode", "off", "--port", strconv.Itoa(restoredPort), "--start")
+	if err := s.tellSealed(ctx); err != nil {
+		return err
+	}
+	args := []string{"restore", "--target-dir", s.restored, "--to-time", moment, "--archive-mode", "off", "--port", strconv.Itoa(restoredPort), "--start"}
+	err := s.typeJSON(ctx, &result, append(args, s.keys.identity()...)...)
 	if err != nil {
 		return err
 	}
@@ -157,7 +161,7 @@ func (s *story) tellRestore(ctx context.Context) error {
 }
 
 func (s *story) tellDrill(ctx context.Context) error {
-	err := s.typeJSON(ctx, &s.drill, "drill", "run", "--to-lsn", s.census.LSN, "--exclusive")
+	err := s.typeJSON(ctx, &s.drill, append([]string{"drill", "run", "--to-lsn", s.census.LSN, "--exclusive"}, s.keys.identity()...)...)
 	if s.drill.ID == "" {
 		return err
 	}

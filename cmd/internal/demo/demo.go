@@ -17,6 +17,8 @@ import (
 type Options struct {
 	Lifeboat    string // the lifeboat binary; its hook lies beside it
 	PostgresBin string // a directory of server programs; empty: the newest that is found
+	Repository  string // file, s3 or gcs
+	Plain       bool   // neither encrypt nor sign
 	Report      string // where the HTML report is left; nothing else stays
 	Keep        bool   // leave the scene as it stands, and say how to look at it
 	Out         *term.Printer
@@ -35,6 +37,7 @@ type story struct {
 	ledger  *ledger
 	started time.Time
 
+	keys     *keys // nil in plain
 	backup   backupResult
 	census   censusResult
 	accident time.Time
@@ -57,6 +60,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 		err = errors.Join(err, s.close(ctx))
 	}()
+	if err := s.configure(); err != nil {
+		return err
+	}
 	for number, chapter := range s.chapters() {
 		s.heading(number+1, chapter.title)
 		if err := chapter.tell(ctx); err != nil {
@@ -81,7 +87,8 @@ type chapter struct {
 }
 
 func (s *story) chapters() []chapter {
-	return []chapter{
+	chapters := []chapter{
+		{"A place for the backups, and keys of their own", s.tellKeys},
 		{"A primary under load, its WAL archived by the real hook", s.tellPrimary},
 		{"A base backup, while the load runs", s.tellBackup},
 		{"A census: every table counted at one exact point of the WAL", s.tellCensus},
@@ -89,6 +96,10 @@ func (s *story) chapters() []chapter {
 		{"Back to the moment before", s.tellRestore},
 		{"A drill: restore, recover to the census, compare every row", s.tellDrill},
 	}
+	if s.Plain && s.scene.store == nil {
+		return chapters[1:] // there is nothing to tell
+	}
+	return chapters
 }
 
 // close stops all that runs and removes the scene, also when ctx has ended.
@@ -103,7 +114,7 @@ func (s *story) close(ctx context.Context) error {
 	if s.primary != nil {
 		problems = append(problems, s.primary.stop(ctx))
 	}
-	return errors.Join(append(problems, s.scene.remove())...)
+	return errors.Join(append(problems, s.scene.store.stop(), s.scene.remove())...)
 }
 
 func (s *story) stopLoad() {
@@ -117,7 +128,7 @@ func (s *story) stopLoad() {
 
 // saveReport leaves the drill's report where the teller of the story can open it.
 func (s *story) saveReport(ctx context.Context) error {
-	page, err := s.scene.lifeboat(ctx, "drill", "report", s.drill.ID, "--format", "html")
+	page, err := s.scene.lifeboat(ctx, append([]string{"drill", "report", s.drill.ID, "--format", "html"}, s.keys.identity()...)...)
 	if err != nil {
 		return err
 	}

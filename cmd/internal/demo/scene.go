@@ -27,6 +27,7 @@ type scene struct {
 	credential  *syscall.Credential // nil: this process's own user
 	userName    string
 	keep        bool
+	store       *store // nil for a repository in files
 }
 
 // sceneMode lets the unprivileged user pass and nobody else look in.
@@ -45,6 +46,9 @@ func newScene(ctx context.Context, o Options) (*scene, error) {
 		return nil, fmt.Errorf("make room for the demo: %w", err)
 	}
 	if err := s.furnish(o.Lifeboat); err != nil {
+		return nil, errors.Join(err, s.remove())
+	}
+	if s.store, err = startStore(ctx, s, o.Repository); err != nil {
 		return nil, errors.Join(err, s.remove())
 	}
 	return s, nil
@@ -116,7 +120,7 @@ func hasTools(dir string) bool {
 
 // furnish makes the directories and copies the binaries, which the acting user may not reach where they lie.
 func (s *scene) furnish(lifeboat string) error {
-	for _, dir := range []string{"", "bin", "socket", "scratch"} {
+	for _, dir := range []string{"", "bin", "socket", "scratch", "keys", "escrow"} {
 		if err := os.MkdirAll(s.path(dir), sceneMode); err != nil {
 			return fmt.Errorf("make room for the demo: %w", err)
 		}
@@ -129,7 +133,7 @@ func (s *scene) furnish(lifeboat string) error {
 			return fmt.Errorf("copy %s: %w", name, err)
 		}
 	}
-	return s.write("lifeboat.yaml", s.settings())
+	return nil
 }
 
 func (s *scene) copyBinary(from, to string) error {
@@ -147,17 +151,21 @@ func (s *scene) copyBinary(from, to string) error {
 }
 
 // settings is the configuration of the story.
-func (s *scene) settings() string {
+func (s *scene) settings(k *keys) string {
+	place := fmt.Sprintf("  url: file://%s\n", s.path("repository"))
+	if s.store != nil {
+		place = s.store.settings
+	}
 	return fmt.Sprintf(`repository:
-  url: file://%s
-clusters:
+%s%sclusters:
   main:
     connection: host=%s port=%d user=postgres dbname=postgres
     data_directory: %s
 scheduler:
   work_directory: %s
   postgres_bin: %s
-`, s.path("repository"), s.path("socket"), primaryPort, s.path("primary"), s.path("scratch"), s.postgresBin)
+state_directory: %s
+`, place, k.settings(), s.path("socket"), primaryPort, s.path("primary"), s.path("scratch"), s.postgresBin, s.path("state"))
 }
 
 func (s *scene) path(parts ...string) string {

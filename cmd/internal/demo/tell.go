@@ -73,7 +73,7 @@ func (s *story) tellKept() {
 		as + dir + "/bin/lifeboat verify --config " + dir + "/lifeboat.yaml",
 		fmt.Sprintf("%spsql -h %s/socket -p %d -U postgres   # the primary", as, dir, primaryPort),
 		fmt.Sprintf("%spsql -h %s/socket -p %d -U postgres   # the recovered server", as, dir, restoredPort),
-		fmt.Sprintf("%s/recovered; %s/primary; rm -r %s   # clear away", pgCtl, pgCtl, dir),
+		fmt.Sprintf("%s/recovered; %s/primary; %srm -r %s   # clear away", pgCtl, pgCtl, s.scene.store.killer(), dir),
 	} {
 		s.Out.Printf("       %s\n", line)
 	}

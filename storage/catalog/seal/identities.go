@@ -109,9 +109,6 @@ func (i *Identities) Recipients() []string {
 // String names the public keys, so that no secret is ever printed.
 func (i *Identities) String() string { return "identities of " + strings.Join(i.Recipients(), ", ") }
 
-// GoString is String, for %#v.
-func (i *Identities) GoString() string { return i.String() }
-
 // Generate makes a new key pair in age's notation: an X25519 one, or with postQuantum the hybrid of ML-KEM-768 and X25519.
 func Generate(postQuantum bool) (identity, recipient string, err error) {
 	if postQuantum {

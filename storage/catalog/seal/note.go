@@ -1,8 +1,10 @@
 package seal
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 
@@ -15,7 +17,7 @@ const maxHeader = 2 << 20
 // ReadNote reads the note of a sealed object from its start, and the length of the header in bytes: the payload begins
 // there. It needs no identity and cannot know whether the note is genuine; see [Noted].
 //
-// It may read up to 4 KiB past the header, unless r is a *bufio.Reader of at least that size. [ErrNoNote] says that the
+// It may read up to 4 KiB past the header, but a *bufio.Reader of at least that size stands at the payload afterwards. [ErrNoNote] says that the
 // header is whole and carries none; its length is given, too. [ErrDamaged] says that it is no header of age; errors of r
 // are returned as they are.
 func ReadNote(r io.Reader) (note []byte, headerLength int64, err error) {
@@ -29,12 +31,38 @@ func ReadNote(r io.Reader) (note []byte, headerLength int64, err error) {
 
 // readHeader returns the header, which age has found well-formed in every byte.
 func readHeader(r io.Reader) ([]byte, error) {
-	from := &watched{from: io.LimitReader(r, maxHeader+4096)}
-	header, err := age.ExtractHeader(from)
+	header, err := readToFooter(bufio.NewReader(r)) // r itself where it is a buffered reader already
 	if err != nil {
-		return nil, explain(err, from.err, nil)
+		return nil, err
+	}
+	if _, err := age.ExtractHeader(bytes.NewReader(header)); err != nil {
+		return nil, explain(err, nil, nil)
 	}
 	return header, nil
+}
+
+// readToFooter reads whole lines up to the first that starts with three dashes, which no other line of a header does.
+func readToFooter(r *bufio.Reader) ([]byte, error) {
+	var header []byte
+	for start := 0; ; {
+		piece, err := r.ReadSlice('\n')
+		header = append(header, piece...)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, damaged("it is cut short")
+		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		case !Sealed(header):
+			return nil, damaged("it does not start like one")
+		case len(header) > maxHeader:
+			return nil, damaged("its header has no end")
+		case err != nil:
+			continue // the line goes on
+		case bytes.HasPrefix(header[start:], []byte(footer)):
+			return header, nil
+		}
+		start = len(header)
+	}
 }
 
 // noteOf finds the one note among the stanzas of a well-formed header.

@@ -72,14 +72,14 @@ func (s *Source) whole(ctx context.Context, key string) (io.ReadCloser, error) {
 	from := bufio.NewReaderSize(body, chunkSize)
 	prefix, err := from.Peek(prefixLength)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, errors.Join(err, body.Close())
+		return nil, s.wrong(key, errors.Join(err, body.Close()))
 	}
 	if !Sealed(prefix) {
 		return &stream{from, body, nil}, nil
 	}
 	plain, err := s.identities.Reader(from)
 	if err != nil {
-		return nil, errors.Join(s.wrong(key, err), body.Close())
+		return nil, s.wrong(key, errors.Join(err, body.Close()))
 	}
 	return &stream{plain, body, func(err error) error { return s.wrong(key, err) }}, nil
 }

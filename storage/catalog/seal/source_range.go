@@ -13,13 +13,8 @@ import (
 	"lifeboat/storage"
 )
 
-// prove opens the last chunk, so that the size of the object is known to be what it was when it was sealed.
-func (o *object) prove() error {
-	_, _, err := o.decrypt(&chunks{object: o})
-	return err
-}
-
-// decrypt reads the object's plain bytes through from.
+// decrypt reads the object's plain bytes through from. It opens the last chunk at once, so that the size is known to be
+// what it was when the object was sealed.
 func (o *object) decrypt(from *chunks) (plain io.ReaderAt, size int64, err error) {
 	plain, size, err = age.DecryptReaderAt(from, o.size, o.fileKey)
 	if err != nil {
@@ -38,7 +33,7 @@ func (s *Source) ranged(ctx context.Context, o *object, offset, length int64, na
 	if length < 0 {
 		length = max(0, size-offset)
 	}
-	if offset > size || length > size-offset {
+	if length > size-offset {
 		return nil, storage.ErrRange
 	}
 	if err := s.fetch(ctx, from, offset, length); err != nil {

@@ -3,8 +3,6 @@ package sign
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +11,6 @@ import (
 	"strings"
 
 	"aead.dev/minisign"
-	"golang.org/x/crypto/blake2b"
 )
 
 // Signer signs with a secret key. It is safe for concurrent use, and shows no secret however it is printed.
@@ -109,9 +106,6 @@ func (s *Signer) Public() PublicKey {
 // String names the public key, so that no secret is ever printed.
 func (s *Signer) String() string { return "signer with the public key " + s.Public().String() }
 
-// GoString is String, for %#v.
-func (s *Signer) GoString() string { return s.String() }
-
 // Generate makes a new key pair: the text of a secret key file without a password, and that of its public key file.
 func Generate() (secretFile, publicFile []byte, err error) {
 	public, key, err := minisign.GenerateKey(rand.Reader)
@@ -122,28 +116,9 @@ func Generate() (secretFile, publicFile []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("generate signing key: %w", err)
 	}
-	secretFile, err = withChecksum(secretFile)
-	if err != nil {
-		return nil, nil, fmt.Errorf("generate signing key: %w", err)
-	}
 	publicFile, err = public.MarshalText()
 	if err != nil {
 		return nil, nil, fmt.Errorf("generate signing key: %w", err)
 	}
-	return secretFile, append(publicFile, '\n'), nil
-}
-
-// withChecksum fills in the checksum of a secret key file without a password, which the minisign tool asks for: BLAKE2b-256
-// of the signature algorithm, the key's number and the key, at the end of the record.
-func withChecksum(text []byte) ([]byte, error) {
-	comment, line, _ := bytes.Cut(text, []byte("\n"))
-	record, err := base64.StdEncoding.DecodeString(string(line))
-	if err != nil {
-		return nil, err
-	}
-	const keyStart, keyEnd = 54, 126
-	sum := blake2b.Sum256(append(binary.LittleEndian.AppendUint16(nil, minisign.EdDSA), record[keyStart:keyEnd]...))
-	copy(record[keyEnd:], sum[:])
-	text = append(bytes.Clone(comment), '\n')
-	return append(base64.StdEncoding.AppendEncode(text, record), '\n'), nil
+	return append(secretFile, '\n'), append(publicFile, '\n'), nil
 }

@@ -1,6 +1,7 @@
 package sign
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -14,15 +15,13 @@ var (
 	ErrUntrusted = errors.New("signed with a key that is not trusted")
 )
 
-// Verify checks a .minisig file against message, and returns its trusted comment. It is nil-error only where the signature
-// is whole, of the hashed kind, and made by one of keys; [ErrInvalid] or [ErrUntrusted] otherwise.
+// Verify checks a .minisig file against message, and returns its trusted comment. It gives no error only where the
+// signature is whole, of the hashed kind, and made by one of keys; [ErrInvalid] or [ErrUntrusted] otherwise. A changed
+// byte anywhere but in the text of the untrusted comment is an error.
 func Verify(keys []PublicKey, message, signature []byte) (comment string, err error) {
-	var s minisign.Signature
-	if err := s.UnmarshalText(signature); err != nil {
-		return "", fmt.Errorf("%w: it is not in the format of minisign", ErrInvalid)
-	}
-	if s.Algorithm != minisign.HashEdDSA {
-		return "", fmt.Errorf("%w: it is of the old kind, which does not hash the message first", ErrInvalid)
+	s, err := parse(signature)
+	if err != nil {
+		return "", err
 	}
 	known := false
 	for _, key := range keys {
@@ -38,4 +37,19 @@ func Verify(keys []PublicKey, message, signature []byte) (comment string, err er
 		return "", fmt.Errorf("%w: it is not one of these bytes", ErrInvalid)
 	}
 	return "", fmt.Errorf("%w: key %s", ErrUntrusted, keyID(s.KeyID))
+}
+
+// parse reads a .minisig file. It takes the one spelling of it alone that minisign writes, as base64 has several.
+func parse(signature []byte) (minisign.Signature, error) {
+	var s minisign.Signature
+	if err := s.UnmarshalText(signature); err != nil {
+		return s, fmt.Errorf("%w: it is not in the format of minisign", ErrInvalid)
+	}
+	switch spelled, err := s.MarshalText(); {
+	case err != nil || !bytes.Equal(spelled, signature):
+		return s, fmt.Errorf("%w: it is not as minisign writes it", ErrInvalid)
+	case s.Algorithm != minisign.HashEdDSA:
+		return s, fmt.Errorf("%w: it is of the old kind, which does not hash the message first", ErrInvalid)
+	}
+	return s, nil
 }

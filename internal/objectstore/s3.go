@@ -1,0 +1,67 @@
+package objectstore
+
+import (
+	"crypto/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Server is an S3 server of its own with one empty bucket.
+type Server struct {
+	Endpoint, Region     string
+	AccessKey, SecretKey string
+	Bucket               string
+	// Directory is where the server keeps the bucket's objects, as files.
+	Directory string
+}
+
+// S3 starts a versitygw on a file system.
+func S3(t *testing.T) Server {
+	t.Helper()
+	var err error
+	for range 3 { // another process may take the port that was free
+		var s Server
+		if s, err = startS3(t); err == nil {
+			return s
+		}
+	}
+	t.Fatal(err)
+	return Server{}
+}
+
+func startS3(t *testing.T) (Server, error) {
+	t.Helper()
+	root := t.TempDir()
+	address := loopback(t)
+	s := Server{
+		Endpoint: "http://" + address, Region: "us-east-1", AccessKey: "tester", SecretKey: rand.Text(), Bucket: "bucket",
+		Directory: filepath.Join(root, "objects", "bucket"),
+	}
+	side := filepath.Join(root, "side")
+	for _, dir := range []string{s.Directory, side} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	arguments := []string{"--port", address, "--region", s.Region, "--quiet", "--keep-alive", "--health", "/health", "posix"}
+	if !takesAttributes(root) {
+		arguments = append(arguments, "--sidecar", side)
+	}
+	cmd := exec.Command(binary(t, "versitygw"), append(arguments, filepath.Dir(s.Directory))...)
+	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+s.AccessKey, "ROOT_SECRET_ACCESS_KEY="+s.SecretKey)
+	return s, start(t, cmd, s.Endpoint+"/health")
+}
+
+// takesAttributes reports whether files in dir may have extended attributes, where the server keeps its metadata.
+func takesAttributes(dir string) bool {
+	probe := filepath.Join(dir, "probe")
+	if err := os.WriteFile(probe, nil, 0o600); err != nil {
+		return false
+	}
+	defer os.Remove(probe)
+	return unix.Setxattr(probe, "user.probe", []byte("x"), 0) == nil
+}
