@@ -19,6 +19,7 @@ const (
 	codeUndefinedObject  = "42704" // there is no such slot
 	codeDuplicateObject  = "42710" // there is such a slot
 	codeNotPrerequisite  = "55000" // the slot was invalidated
+	codeNotSupported     = "0A000" // the slot is a logical one
 	readSlotSinceVersion = 15
 )
 
@@ -29,10 +30,9 @@ type server struct {
 	flushed  wal.LSN
 }
 
-// slot is what READ_REPLICATION_SLOT says.
+// slot is what READ_REPLICATION_SLOT says of a physical slot.
 type slot struct {
 	exists   bool
-	physical bool
 	restart  wal.LSN // from where on the server keeps WAL for it; zero where it keeps none
 	timeline wal.TimelineID
 }
@@ -114,15 +114,16 @@ func (c commands) readsSlots() bool {
 	return err == nil && major >= readSlotSinceVersion
 }
 
+// readSlot refuses a logical slot with a *RefusedError.
 func (c commands) readSlot(ctx context.Context, name string) (slot, error) {
 	row, err := c.row(ctx, "READ_REPLICATION_SLOT "+quoted(name), 3)
-	if isCode(err, codeUndefinedObject) {
-		return slot{}, nil
+	if isCode(err, codeNotSupported) {
+		return slot{}, refuse("the replication slot %s is not a physical one", name)
 	}
 	if err != nil {
 		return slot{}, err
 	}
-	s := slot{exists: row[0] != nil, physical: string(row[0]) == "physical"}
+	s := slot{exists: row[0] != nil}
 	if row[1] == nil {
 		return s, nil
 	}

@@ -72,9 +72,6 @@ func (p *placer) slot(ctx context.Context) (slot, error) {
 	if err != nil {
 		return slot{}, err
 	}
-	if s.exists && !s.physical {
-		return slot{}, refuse("the replication slot %s is not a physical one", name)
-	}
 	if s.restart.IsValid() && !p.r.remake {
 		return s, nil
 	}

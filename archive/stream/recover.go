@@ -22,7 +22,7 @@ func openSpool(dir string, size wal.SegmentSize, limit int64, clock func() time.
 	if err := makeDirectory(dir); err != nil {
 		return nil, err
 	}
-	s := &spool{dir: dir, size: size, limit: limit, clock: clock, write: (*os.File).WriteAt}
+	s := &spool{dir: dir, size: size, limit: limit, clock: clock, disk: realDisk()}
 	if err := s.takeLock(); err != nil {
 		return nil, err
 	}

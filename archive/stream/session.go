@@ -49,6 +49,9 @@ func (r *Receiver) session(ctx context.Context) error {
 	}
 	hijacked, err := placer.commands.start(ctx, r.o.Slot, at.timeline, at.from)
 	if err != nil {
+		if isCode(err, codeNotPrerequisite) && placer.commands.readsSlots() {
+			r.remake = true // the slot is a physical one, and was invalidated
+		}
 		return r.judge(err)
 	}
 	r.o.Log.Info("receiving WAL", keySlot, r.o.Slot, keyTimeline, at.timeline, keyLSN, at.from)
@@ -74,7 +77,7 @@ func (r *Receiver) judge(err error) error {
 		r.removed++
 		r.remake = r.remake || r.removed == 1
 	}
-	if isCode(err, codeUndefinedObject) || isCode(err, codeNotPrerequisite) {
+	if isCode(err, codeUndefinedObject) {
 		r.remake = true
 	}
 	return err

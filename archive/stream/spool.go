@@ -38,7 +38,7 @@ type spool struct {
 	limit int64 // bytes; below one means none
 	clock func() time.Time
 	lock  *os.File
-	write func(file *os.File, b []byte, offset int64) (int, error) // a test's way to fill the disk
+	disk  disk
 
 	// Of the goroutine that writes.
 	current  *piece   // the newest one; nil where the spool never held any
@@ -54,6 +54,19 @@ type spool struct {
 	received   Position
 	synced     Position
 	repository Position
+}
+
+// disk is how segments reach the disk.
+type disk struct {
+	write func(file *os.File, b []byte, offset int64) (int, error)
+	sync  func(file *os.File) error
+}
+
+func realDisk() disk {
+	return disk{
+		write: (*os.File).WriteAt,
+		sync:  func(file *os.File) error { return unix.Fdatasync(int(file.Fd())) },
+	}
 }
 
 // errFull says that the spool has reached its limit.
@@ -240,7 +253,7 @@ func (s *spool) putHere(p *piece, offset uint32, data []byte) error {
 	if !s.take(int64(len(data))) {
 		return errFull
 	}
-	n, err := s.write(s.file, data, int64(s.written))
+	n, err := s.disk.write(s.file, data, int64(s.written))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.written += uint32(n)
@@ -281,14 +294,14 @@ func (s *spool) compare(p *piece, offset uint32, data []byte) error {
 	if bytes.Equal(have[:free], data[:free]) {
 		return nil
 	}
-	_, err := s.write(s.file, data[:free], int64(offset))
+	_, err := s.disk.write(s.file, data[:free], int64(offset))
 	return err
 }
 
 // sync makes durable what was put.
 func (s *spool) sync() error {
 	p := s.current
-	if err := unix.Fdatasync(int(s.file.Fd())); err != nil {
+	if err := s.disk.sync(s.file); err != nil {
 		return fmt.Errorf("sync %s: %w", p.name, err)
 	}
 	s.mu.Lock()
@@ -382,8 +395,11 @@ func (s *spool) closeFile() {
 	}
 }
 
+// close lets go of the lock by itself: a child process that was just forked has the descriptor, too, until it runs its
+// program.
 func (s *spool) close() {
 	s.closeFile()
+	_ = unix.Flock(int(s.lock.Fd()), unix.LOCK_UN) // it ends with the process at the latest
 	_ = s.lock.Close()
 }
 
