@@ -48,7 +48,7 @@ func readTrail(ctx context.Context, c *catalog.Cluster, history wal.TimelineHist
 	group.SetLimit(headerReaders)
 	for i := range t.segments {
 		group.Go(func() error {
-			header, err := c.WALHeader(ctx, t.segments[i].name)
+			header, err := c.SegmentHeader(ctx, t.segments[i].name)
 			if err == nil && header.Summary == nil {
 				err = fmt.Errorf("header of %s has no summary", header.Name)
 			}

@@ -48,8 +48,14 @@ func (c *Cluster) checkWAL(ctx context.Context, name wal.FileName) (WALHeader, *
 	if err != nil {
 		return WALHeader{}, nil, err
 	}
+	h, digest, err := c.proveWAL(key, name, body)
+	return h, digest, errors.Join(err, body.Close())
+}
+
+// proveWAL is checkWAL for the stored bytes of the object.
+func (c *Cluster) proveWAL(key string, name wal.FileName, r io.Reader) (WALHeader, *walDigest, error) {
 	var h WALHeader
-	src := &sourceErrors{in: body}
+	src := &sourceErrors{in: r}
 	o, err := c.openWAL(key, name, bufio.NewReaderSize(src, walChunk))
 	switch {
 	case err != nil:
@@ -58,8 +64,7 @@ func (c *Cluster) checkWAL(ctx context.Context, name wal.FileName) (WALHeader, *
 	default:
 		h, err = c.unpackWAL(o, &plainWriter{dst: io.Discard, sum: newSideHash()})
 	}
-	err = blame(key, src, nil, err)
-	return h, o.digest(), errors.Join(err, body.Close())
+	return h, o.digest(), blame(key, src, nil, err)
 }
 
 func (c *Cluster) decodeWAL(key string, name wal.FileName, r io.Reader, dst io.Writer) (WALHeader, error) {
