@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -354,7 +355,7 @@ func FuzzPadded(f *testing.F) {
 		}
 		p := padded{file: bytes.NewReader(content), size: int64(len(content))}
 		b := make([]byte, length)
-		if _, err := p.ReadAt(b, int64(offset)); err != nil && err != io.EOF {
+		if _, err := p.ReadAt(b, int64(offset)); err != nil && !errors.Is(err, io.EOF) {
 			t.Error(err)
 		}
 	})

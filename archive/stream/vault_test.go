@@ -253,7 +253,7 @@ func (v *vault) span(history wal.TimelineHistory) (first, last wal.SegmentNumber
 	return first, last
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
