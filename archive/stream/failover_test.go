@@ -156,6 +156,7 @@ func TestFailoverToAnotherServerIsFollowed(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
 		s := newScene(t, install, keepAll())
 		standby := s.standby()
+		s.vault.refusals = 3 // and all else of the new timeline waits
 		s.begin()
 		primary := s.cluster.Load()
 		load := s.load(2)

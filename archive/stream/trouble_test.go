@@ -104,6 +104,10 @@ func TestLossIsToldWhenTheRepositoryIsBack(t *testing.T) {
 	s.begin()
 	eventually(t, "receiving goes on behind the gap", func() bool { return s.receiver.Status().Received.LSN > end })
 	s.fill(300000)
+	s.arrivedInSpool()
+	if s.cluster.Load().Value(t.Context(), "SELECT min(restart_lsn) > $1::text::pg_lsn FROM pg_replication_slots", end.String()) != "t" {
+		t.Error("the slot was taken back before the gap")
+	}
 	s.end() // and it survives a restart
 	s.begin()
 	s.exec("CHECKPOINT")

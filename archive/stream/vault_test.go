@@ -26,6 +26,7 @@ type vault struct {
 
 	mu        sync.Mutex
 	away      bool
+	refusals  int // of histories, still to come
 	segments  map[string][]byte
 	tails     map[string][]byte
 	histories map[wal.TimelineID][]byte
@@ -104,6 +105,9 @@ func (v *vault) History(ctx context.Context, tli wal.TimelineID, content []byte)
 	defer v.mu.Unlock()
 	if err := v.begin(ctx, 1); err != nil {
 		return err
+	}
+	if v.refusals--; v.refusals >= 0 {
+		return errAway
 	}
 	if _, err := wal.ParseHistory(tli, content); err != nil {
 		return v.blame("history: %w", err)
