@@ -117,6 +117,10 @@ func (b *baseBackup) removeLeavings(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for unfinished backups: %w", err)
 	}
+	if len(inventory.Unreached) > 0 {
+		b.Logger.Warn("unfinished backups are left, since a repository that may have their records cannot be reached", "repositories", inventory.Unreached)
+		return nil
+	}
 	for _, label := range inventory.Unfinished {
 		b.Logger.Info("removing an unfinished backup", "label", label)
 		if err := b.Cluster.RemoveUnfinished(ctx, label); err != nil {

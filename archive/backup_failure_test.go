@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"lifeboat/archive"
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
 	"lifeboat/storage/catalog"
@@ -158,7 +158,7 @@ func TestKilledBackupsAreCleanedByTheNext(t *testing.T) {
 // killBackup kills a backup in a process of its own, at a random step or a moment after it.
 func (s *scene) killBackup(ctx context.Context) {
 	s.t.Helper()
-	cmd := exec.CommandContext(ctx, s.hooks, runBackup, s.root, s.DSN("postgres"))
+	cmd := exec.CommandContext(ctx, s.hooks, runBackup, s.place.File, s.DSN("postgres"))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -186,14 +186,14 @@ func TestBackupOnANewTimelineStoresItsHistory(t *testing.T) {
 	old := newScene(t, pgtest.Debian(t), pgtest.Options{})
 	promoted := old.recover(ctx, old.restore(ctx, old.backup(ctx)))
 	promoted.Stop()
-	s := &scene{t: t, root: filepath.Join(pgtest.TempDir(t), "repository"), hooks: old.hooks}
-	s.createRepository()
+	s := &scene{t: t, place: objectstore.NewPlace(t), hooks: old.hooks}
+	s.repository = s.place.Create(t, time.Now())
 	var err error
 	s.Cluster, err = pgtest.StartDir(t, old.Install, promoted.DataDir, pgtest.Options{ArchiveCommand: s.pushCommand()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.register(ctx)
+	s.cluster = objectstore.Register(t, s.repository, clusterName, s.Cluster)
 	record := s.backup(ctx)
 	if record.Timeline != 2 {
 		t.Errorf("timeline is %s", record.Timeline)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lifeboat/archive"
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
 	"lifeboat/storage/catalog"
@@ -48,9 +49,9 @@ func (s *scene) archived(ctx context.Context) {
 
 func TestBackupUnderLoadIsRestoredWhole(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
+	objectstore.Each(t, func(t *testing.T, install pgtest.Install, place *objectstore.Place) {
 		ctx := t.Context()
-		s := newScene(t, install, pgtest.Options{DataChecksums: true})
+		s := newSceneAt(t, place, install, pgtest.Options{DataChecksums: true})
 		s.Pgbench(ctx, 5, 0, 0)
 		stop := load(ctx, t, s)
 		record := s.backup(ctx)
@@ -110,7 +111,7 @@ func TestBackupTakesTablespaces(t *testing.T) {
 		if err := os.Mkdir(foreign, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		giveAway(t, location)
+		pgtest.GiveAway(t, location)
 		s.Exec(ctx, "CREATE TABLESPACE beside LOCATION '"+location+"'")
 		s.Exec(ctx, "CREATE TABLE there TABLESPACE beside AS SELECT generate_series(1, 10000) AS n")
 		record := s.backup(ctx)
@@ -243,7 +244,7 @@ func TestBackupWithoutItsLabelDoesNotStart(t *testing.T) {
 		if err := os.CopyFS(filepath.Join(dir, "pg_wal"), os.DirFS(filepath.Join(s.DataDir, "pg_wal"))); err != nil {
 			t.Fatal(err)
 		}
-		giveAway(t, dir)
+		pgtest.GiveAway(t, dir)
 		if _, err := pgtest.StartDir(t, install, dir, pgtest.Options{}); err == nil {
 			t.Error("it started")
 		}
@@ -410,7 +411,7 @@ func TestBackupRefusesAStandby(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "standby.signal"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	giveAway(t, dir)
+	pgtest.GiveAway(t, dir)
 	standby, err := pgtest.StartDir(t, s.Install, dir, pgtest.Options{Settings: map[string]string{
 		"restore_command": s.fetchCommand(), "hot_standby": "on",
 	}})

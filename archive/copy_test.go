@@ -16,20 +16,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lifeboat/internal/manifest"
+	"lifeboat/internal/objectstore"
 	"lifeboat/storage/catalog"
-	"lifeboat/storage/file"
 )
 
 func newCatalogCluster(t *testing.T) *catalog.Cluster {
 	t.Helper()
-	bucket, err := file.Create(filepath.Join(t.TempDir(), "repository"), file.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	repository, err := catalog.Create(t.Context(), bucket, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	repository := objectstore.NewPlace(t).Create(t, time.Now())
 	identity := catalog.Identity{SystemIdentifier: 1, WALSegmentSize: 16 << 20}
 	cluster, err := repository.Register(t.Context(), "main", identity, time.Now())
 	if err != nil {

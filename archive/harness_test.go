@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -18,17 +17,17 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"lifeboat/archive"
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
 	"lifeboat/storage/catalog"
-	"lifeboat/storage/file"
 )
 
 // The programs that this test binary is when PostgreSQL, or a test, runs it with one of these as its first argument.
 const (
-	runPush   = "run-push"   // repository, path
-	runFetch  = "run-fetch"  // repository, name, destination
-	runBackup = "run-backup" // repository, connection string
+	runPush   = "run-push"   // place, path
+	runFetch  = "run-fetch"  // place, name, destination
+	runBackup = "run-backup" // place, connection string
 )
 
 const clusterName = "main"
@@ -93,20 +92,22 @@ func backupProgram(ctx context.Context, args []string) error {
 	return err
 }
 
-func openCluster(ctx context.Context, root string, reads bool) (*catalog.Cluster, error) {
-	keys, err := keysFor(root, reads)
+// openCluster opens the cluster in the repository at the place that a file describes. Only what reads has the identity of a
+// sealed one.
+func openCluster(ctx context.Context, file string, reads bool) (*catalog.Cluster, error) {
+	place, err := objectstore.Reopen(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	bucket, err := file.Open(root, file.Options{})
+	keys := place.WriterKeys()
+	if reads {
+		keys = place.Keys
+	}
+	repository, err := place.OpenWith(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	repository, err := catalog.Open(ctx, bucket)
-	if err != nil {
-		return nil, err
-	}
-	return repository.With(keys).Cluster(ctx, clusterName)
+	return repository.Cluster(ctx, clusterName)
 }
 
 func backupOptions(cluster *catalog.Cluster, connect func(context.Context) (*pgx.Conn, error)) archive.BackupOptions {
@@ -127,7 +128,7 @@ func backupOptions(cluster *catalog.Cluster, connect func(context.Context) (*pgx
 type scene struct {
 	*pgtest.Cluster
 	t          testing.TB
-	root       string // of the repository
+	place      *objectstore.Place
 	hooks      string // this program, where PostgreSQL's user can run it
 	repository *catalog.Repository
 	cluster    *catalog.Cluster
@@ -136,56 +137,34 @@ type scene struct {
 // newScene starts a server and registers it.
 func newScene(t testing.TB, install pgtest.Install, options pgtest.Options) *scene {
 	t.Helper()
-	s := &scene{t: t, root: filepath.Join(pgtest.TempDir(t), "repository"), hooks: program(t)}
-	s.createRepository()
-	if options.ArchiveCommand == "" {
-		options.ArchiveCommand = s.pushCommand()
-	}
-	s.Cluster = pgtest.Start(t, install, options)
-	s.register(t.Context())
+	return newSceneAt(t, objectstore.NewPlace(t), install, options)
+}
+
+// newSceneAt is newScene with a repository at a place of one's own.
+func newSceneAt(t testing.TB, place *objectstore.Place, install pgtest.Install, options pgtest.Options) *scene {
+	t.Helper()
+	s := &scene{t: t, place: place, hooks: pgtest.Program(t)}
+	s.repository = place.Create(t, time.Now())
+	s.start(install, options)
 	return s
 }
 
-func (s *scene) pushCommand() string { return fmt.Sprintf("%s %s %s %%p", s.hooks, runPush, s.root) }
+// start starts the server and registers it.
+func (s *scene) start(install pgtest.Install, options pgtest.Options) {
+	s.t.Helper()
+	if options.ArchiveCommand == "" {
+		options.ArchiveCommand = s.pushCommand()
+	}
+	s.Cluster = pgtest.Start(s.t, install, options)
+	s.cluster = objectstore.Register(s.t, s.repository, clusterName, s.Cluster)
+}
+
+func (s *scene) pushCommand() string {
+	return fmt.Sprintf("%s %s %s %%p", s.hooks, runPush, s.place.File)
+}
+
 func (s *scene) fetchCommand() string {
-	return fmt.Sprintf("%s %s %s %%f %%p", s.hooks, runFetch, s.root)
-}
-
-// createRepository makes a repository that PostgreSQL's user owns.
-func (s *scene) createRepository() {
-	s.t.Helper()
-	if err := os.Mkdir(s.root, 0o700); err != nil {
-		s.t.Fatal(err)
-	}
-	giveAway(s.t, s.root)
-	bucket, err := file.Open(s.root, file.Options{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if s.repository, err = catalog.Create(s.t.Context(), bucket, time.Now()); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *scene) register(ctx context.Context) {
-	s.t.Helper()
-	var err error
-	if s.cluster, err = s.repository.Register(ctx, clusterName, s.identity(ctx), time.Now()); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *scene) identity(ctx context.Context) catalog.Identity {
-	s.t.Helper()
-	id, err := strconv.ParseUint(s.Value(ctx, "SELECT system_identifier FROM pg_control_system()"), 10, 64)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	size, err := strconv.ParseInt(s.Value(ctx, "SELECT bytes_per_wal_segment FROM pg_control_init()"), 10, 64)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return catalog.Identity{SystemIdentifier: id, WALSegmentSize: wal.SegmentSize(size)}
+	return fmt.Sprintf("%s %s %s %%f %%p", s.hooks, runFetch, s.place.File)
 }
 
 // connectAs opens sessions of a role that may log in.
@@ -247,7 +226,7 @@ func (s *scene) restore(ctx context.Context, record catalog.Record) string {
 		}
 	}
 	s.linkTablespaces(record, dir)
-	giveAway(s.t, filepath.Dir(dir))
+	pgtest.GiveAway(s.t, filepath.Dir(dir))
 	return dir
 }
 
@@ -288,7 +267,7 @@ func (s *scene) recover(ctx context.Context, dir string, further ...string) *pgt
 	if err := os.WriteFile(filepath.Join(dir, "recovery.signal"), nil, 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	giveAway(s.t, dir)
+	pgtest.GiveAway(s.t, dir)
 	settings := map[string]string{"restore_command": s.fetchCommand(), "archive_mode": "off"}
 	for i := 0; i < len(further); i += 2 {
 		settings[further[i]] = further[i+1]
@@ -316,41 +295,6 @@ func (s *scene) verify(ctx context.Context, dir string) {
 	out, err := pgtest.Command(ctx, s.Install, "pg_verifybackup", "--no-parse-wal", dir).CombinedOutput()
 	if err != nil {
 		s.t.Errorf("pg_verifybackup: %v: %s", err, out)
-	}
-}
-
-// program is a copy of this test binary that PostgreSQL's user can run.
-func program(t testing.TB) string {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(pgtest.TempDir(t), "program")
-	if err := os.WriteFile(path, content, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func giveAway(t testing.TB, dir string) {
-	t.Helper()
-	user := pgtest.UnprivilegedUser()
-	if user == nil {
-		return
-	}
-	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, int(user.Uid), int(user.Gid))
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,12 +17,16 @@ import (
 	"lifeboat/storage/catalog"
 )
 
+// maxHeld is the longest file that is held in memory while it is archived, in bytes; longer ones are read twice.
+const maxHeld = 64 << 20
+
 // maxSmallFile is the longest history or backup history file that is taken, in bytes.
 const maxSmallFile = 1 << 20
 
 // PushOptions are what Push needs besides the file.
 type PushOptions struct {
 	Clock func() time.Time
+	Store catalog.StoreOptions // of a cluster with copies: in how many of them the file must be durable
 }
 
 // PushResult says what Push did.
@@ -29,6 +34,8 @@ type PushResult struct {
 	Name   wal.FileName
 	Bytes  int64 // size of the file
 	Stored bool  // false: the same file was in the repository already
+
+	Copies []catalog.CopyResult // what became of it in each repository, the nearest first
 }
 
 // BadNameError says that PostgreSQL archives no file of this name.
@@ -46,7 +53,8 @@ func (e *BadNameError) Error() string {
 func (e *BadNameError) Unwrap() error { return e.Err }
 
 // Push stores one file from pg_wal, as archive_command asks for: a segment, a partial segment, a timeline history or
-// backup history file. When it returns nil, that content is durable in the repository under the file's name.
+// backup history file. When it returns nil, that content is durable in the repository under the file's name; of several
+// copies in as many as the options say, and no copy contradicts. What keeps the others from having it is in the result.
 //
 // Before anything is sent the file is proven sound and of this cluster. The errors are *BadNameError,
 // *wal.CorruptError, *wal.HistoryError, *catalog.ForeignError, *catalog.ConflictError (other content has the name; a
@@ -60,8 +68,32 @@ func Push(ctx context.Context, cluster *catalog.Cluster, path string, opts PushO
 	if err != nil {
 		return result, fmt.Errorf("push %s: %w", filepath.Base(path), err)
 	}
-	result.Stored, err = cluster.PutWAL(ctx, file, opts.Clock())
-	return result, err
+	result.Copies = cluster.StoreWAL(ctx, file, opts.Clock(), opts.Store)
+	for _, copied := range result.Copies {
+		result.Stored = result.Stored || copied.Stored
+	}
+	return result, judgeCopies(result.Copies, max(1, opts.Store.Durable))
+}
+
+// judgeCopies is nil where the file is durable in enough copies and no copy knows better.
+func judgeCopies(copies []catalog.CopyResult, enough int) error {
+	var errs []error
+	durable := 0
+	for _, c := range copies {
+		if c.Err == nil {
+			durable++
+		} else {
+			errs = append(errs, c.Err)
+		}
+	}
+	err := errors.Join(errs...)
+	switch {
+	case catalog.Contradicts(err), durable == 0:
+		return err
+	case durable < enough:
+		return fmt.Errorf("durable in %d repositories, and %d are asked for: %w", durable, enough, err)
+	}
+	return nil
 }
 
 // secret is what the servers of the file's cluster share: the nonce in the pg_control of the data directory that the
@@ -95,13 +127,30 @@ func inspect(identity catalog.Identity, cluster, path string) (PushResult, catal
 	}
 	defer file.Close()
 	p := pushed{name: name, path: path, file: file, size: size, identity: identity, cluster: cluster}
+	open := func() (io.ReadCloser, error) { return os.Open(path) }
+	if size <= maxHeld {
+		held, err := hold(file, size)
+		if err != nil {
+			return PushResult{Name: name, Bytes: size}, catalog.WALFile{}, err
+		}
+		p.file = bytes.NewReader(held)
+		open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(held)), nil }
+	}
 	summary, err := p.check()
-	return PushResult{Name: name, Bytes: size}, catalog.WALFile{
-		Name:    name,
-		Size:    size,
-		Open:    func() (io.ReadCloser, error) { return os.Open(path) },
-		Summary: summary,
-	}, err
+	return PushResult{Name: name, Bytes: size}, catalog.WALFile{Name: name, Size: size, Open: open, Summary: summary}, err
+}
+
+// hold reads a file once, so that what is stored is what was proven sound, whatever becomes of the file meanwhile.
+func hold(file io.Reader, size int64) ([]byte, error) {
+	held := make([]byte, size+1)
+	n, err := io.ReadFull(file, held)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if int64(n) != size {
+		return nil, fmt.Errorf("the file had %d bytes a moment ago, and has another size now", size)
+	}
+	return held[:n], nil
 }
 
 func openRegular(path string) (*os.File, int64, error) {
@@ -122,11 +171,17 @@ func openRegular(path string) (*os.File, int64, error) {
 	return file, info.Size(), nil
 }
 
+// content is what a file holds.
+type content interface {
+	io.Reader
+	io.ReaderAt
+}
+
 // pushed is a file on its way.
 type pushed struct {
 	name     wal.FileName
 	path     string
-	file     *os.File
+	file     content
 	size     int64
 	identity catalog.Identity
 	cluster  string

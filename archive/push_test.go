@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"lifeboat/archive"
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
 	"lifeboat/storage/catalog"
-	"lifeboat/storage/file"
 )
 
 func push(ctx context.Context, cluster *catalog.Cluster, path string) (archive.PushResult, error) {
@@ -30,8 +30,7 @@ type walSource struct {
 func newWALSource(t *testing.T) walSource {
 	t.Helper()
 	server := pgtest.Start(t, pgtest.Debian(t), pgtest.Options{Settings: map[string]string{"wal_keep_size": "1GB"}})
-	s := &scene{t: t, Cluster: server}
-	identity := s.identity(t.Context())
+	identity := objectstore.Identity(t, server)
 	server.Exec(t.Context(), "CREATE TABLE filler AS SELECT generate_series(1, 1000) AS n")
 	server.Exec(t.Context(), "SELECT pg_switch_wal()")
 	server.Stop()
@@ -40,14 +39,7 @@ func newWALSource(t *testing.T) walSource {
 
 func register(t *testing.T, identity catalog.Identity) *catalog.Cluster {
 	t.Helper()
-	bucket, err := file.Create(filepath.Join(t.TempDir(), "repository"), file.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	repository, err := catalog.Create(t.Context(), bucket, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	repository := objectstore.NewPlace(t).Create(t, time.Now())
 	cluster, err := repository.Register(t.Context(), clusterName, identity, time.Now())
 	if err != nil {
 		t.Fatal(err)

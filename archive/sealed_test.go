@@ -3,83 +3,32 @@ package archive_test
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 	"lifeboat/storage/catalog"
 	"lifeboat/storage/catalog/seal"
-	"lifeboat/storage/file"
 )
-
-// The keys of a sealed repository lie beside it. Only what reads may know the identity.
-const (
-	recipientFile = ".recipient"
-	identityFile  = ".identity"
-)
-
-// keysFor are the keys beside the repository at root, none for a plain one.
-func keysFor(root string, reads bool) (catalog.Keys, error) {
-	var keys catalog.Keys
-	recipient, err := os.ReadFile(root + recipientFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return keys, nil
-	}
-	if err == nil {
-		keys.Recipients, err = seal.ParseRecipients([]string{string(recipient)})
-	}
-	if err == nil && reads {
-		keys.Identities, err = seal.ReadIdentityFile(root + identityFile)
-	}
-	return keys, err
-}
 
 // newSealedScene is newScene with a sealed repository, of which the scene's cluster has the recipient only.
 func newSealedScene(t *testing.T, install pgtest.Install, options pgtest.Options) *scene {
 	t.Helper()
-	s := &scene{t: t, root: filepath.Join(pgtest.TempDir(t), "repository"), hooks: program(t)}
-	identity, recipient, err := seal.Generate(false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string]string{recipientFile: recipient, identityFile: identity + "\n"} {
-		if err := os.WriteFile(s.root+name, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Mkdir(s.root, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	giveAway(t, filepath.Dir(s.root))
-	bucket, err := file.Open(s.root, file.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.repository, err = catalog.CreateSealed(t.Context(), bucket, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := keysFor(s.root, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.repository = s.repository.With(keys)
-	options.ArchiveCommand = s.pushCommand()
-	s.Cluster = pgtest.Start(t, install, options)
-	s.register(t.Context())
+	place := objectstore.NewSealedPlace(t)
+	s := &scene{t: t, place: place, hooks: pgtest.Program(t)}
+	s.repository = place.Create(t, time.Now()).With(place.WriterKeys())
+	s.start(install, options)
 	return s
 }
 
 // withIdentity lets the scene read what it has written.
 func (s *scene) withIdentity(ctx context.Context) {
 	s.t.Helper()
-	keys, err := keysFor(s.root, true)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.repository = s.repository.With(keys)
+	s.repository = s.repository.With(s.place.Keys)
+	var err error
 	if s.cluster, err = s.repository.Cluster(ctx, clusterName); err != nil {
 		s.t.Fatal(err)
 	}

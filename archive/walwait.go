@@ -16,6 +16,8 @@ import (
 const (
 	walPollFirst = 100 * time.Millisecond
 	walPollMost  = 2 * time.Second
+
+	walPollPatience = 5 * time.Second // with a repository that is away, where there is another one
 )
 
 // walWait waits until the WAL that a backup needs is in the repository, read back and verified as far as the keys at hand
@@ -43,11 +45,11 @@ func (w *walWait) segment(ctx context.Context, name wal.FileName) error {
 	deadline := time.NewTimer(w.limit)
 	defer deadline.Stop()
 	for pause := walPollFirst; ; pause = min(2*pause, walPollMost) {
-		_, err := w.cluster.CheckWAL(ctx, name)
+		err := w.check(ctx, name)
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, storage.ErrNotFound) {
+		if !notYet(err) {
 			return fmt.Errorf("verify that the backup's WAL is in the repository: %w", err)
 		}
 		w.progress.waitingFor(name.String())
@@ -62,6 +64,20 @@ func (w *walWait) segment(ctx context.Context, name wal.FileName) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// check proves the file. Where there are several repositories, one that is away is not waited for long.
+func (w *walWait) check(ctx context.Context, name wal.FileName) error {
+	if w.cluster.HasCopies() {
+		ctx = storage.WithPatience(ctx, walPollPatience)
+	}
+	_, err := w.cluster.CheckWAL(ctx, name)
+	return err
+}
+
+// notYet says whether the file may still come: no repository that can be asked has it.
+func notYet(err error) bool {
+	return errors.Is(err, storage.ErrNotFound) || errors.Is(err, catalog.ErrNotSeen)
 }
 
 // late explains a segment that did not come.
@@ -85,8 +101,8 @@ func (w *walWait) history(ctx context.Context, tli wal.TimelineID, dataDirectory
 		return nil
 	}
 	name := wal.HistoryFile(tli)
-	_, err := w.cluster.CheckWAL(ctx, name)
-	if errors.Is(err, storage.ErrNotFound) {
+	err := w.check(ctx, name)
+	if notYet(err) {
 		path := filepath.Join(dataDirectory, "pg_wal", name.String())
 		_, err = Push(ctx, w.cluster, path, PushOptions{Clock: now})
 	}

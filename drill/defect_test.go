@@ -13,7 +13,6 @@ import (
 	"lifeboat/internal/pgtest"
 	"lifeboat/storage/catalog"
 	"lifeboat/storage/fault"
-	"lifeboat/storage/file"
 	"lifeboat/verify/census"
 )
 
@@ -91,35 +90,13 @@ func damages() []defect {
 	} {
 		defects = append(defects, defect{
 			name: "a flipped byte in " + name, want: drill.Fail, check: drill.CheckRepository,
-			seed: func(_ *testing.T, s *store, _ *drill.Options) { s.flip(last(s.objects(object))) },
+			seed: func(_ *testing.T, s *store, _ *drill.Options) { s.place.Flip(s.t, last(s.objects(object))) },
 		})
 	}
 	return defects
 }
 
 func last(paths []string) string { return paths[len(paths)-1] }
-
-// flip changes one bit in the middle of a file.
-func (s *store) flip(path string) {
-	s.t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	content[len(content)/2] ^= 1
-	s.replace(path, content)
-}
-
-// replace writes an object anew, as objects are not writable.
-func (s *store) replace(path string, content []byte) {
-	s.t.Helper()
-	if err := os.Remove(path); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, content, 0o444); err != nil {
-		s.t.Fatal(err)
-	}
-}
 
 // missing takes objects away.
 func missing() []defect {
@@ -128,28 +105,23 @@ func missing() []defect {
 			name: "a missing segment behind the backup", want: drill.Fail, check: drill.CheckRepository, detail: "is missing from",
 			seed: func(_ *testing.T, s *store, _ *drill.Options) {
 				segments := s.objects("wal/*/*/*")
-				s.remove(segments[len(segments)-2])
+				s.place.Remove(s.t, segments[len(segments)-2])
 			},
 		},
 		{
 			name: "a missing segment of the backup", want: drill.Fail, check: drill.CheckRepository, detail: "is missing",
-			seed: func(t *testing.T, s *store, _ *drill.Options) { s.remove(s.firstSegment(t)) },
+			seed: func(t *testing.T, s *store, _ *drill.Options) { s.place.Remove(s.t, s.firstSegment(t)) },
 		},
 		{
 			name: "a missing pack", want: drill.Fail, check: drill.CheckRepository,
-			seed: func(_ *testing.T, s *store, _ *drill.Options) { s.remove(s.objects("backups/*/packs/*/*")[0]) },
+			seed: func(_ *testing.T, s *store, _ *drill.Options) {
+				s.place.Remove(s.t, s.objects("backups/*/packs/*/*")[0])
+			},
 		},
 		{
 			name: "no census", want: drill.Unproven, check: drill.CheckRows, detail: "lifeboat census",
-			seed: func(_ *testing.T, s *store, _ *drill.Options) { s.remove(s.objects("censuses/*.json")[0]) },
+			seed: func(_ *testing.T, s *store, _ *drill.Options) { s.place.Remove(s.t, s.objects("censuses/*.json")[0]) },
 		},
-	}
-}
-
-func (s *store) remove(path string) {
-	s.t.Helper()
-	if err := os.Remove(path); err != nil {
-		s.t.Fatal(err)
 	}
 }
 
@@ -193,14 +165,12 @@ func outages() []defect {
 // outage lets one kind of call fail.
 func (s *store) outage(o *drill.Options, op fault.Op, keys string) {
 	s.t.Helper()
-	bucket, err := file.Open(s.root, file.Options{})
+	faulty := fault.Wrap(s.place.Bucket, fault.NewSet(fault.Rule{Op: op, Key: keys, Times: -1, Action: fault.Fail(errors.New("the store is away"))}))
+	repository, err := catalog.Open(s.t.Context(), faulty)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	faulty := fault.Wrap(bucket, fault.NewSet(fault.Rule{Op: op, Key: keys, Times: -1, Action: fault.Fail(errors.New("the store is away"))}))
-	if o.Repository, err = catalog.Open(s.t.Context(), faulty); err != nil {
-		s.t.Fatal(err)
-	}
+	o.Repository = repository.With(s.place.Keys)
 	if o.Cluster, err = o.Repository.Cluster(s.t.Context(), clusterName); err != nil {
 		s.t.Fatal(err)
 	}
@@ -240,14 +210,8 @@ func surroundings() []defect {
 		},
 		{
 			name: "no room for evidence", want: drill.Unproven, check: drill.CheckDocumented, detail: "could not be stored",
-			seed: func(t *testing.T, s *store, _ *drill.Options) {
-				drills := filepath.Dir(filepath.Dir(s.objects("drills/*/report.html")[0]))
-				if err := os.RemoveAll(drills); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(drills, nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
+			seed: func(_ *testing.T, s *store, o *drill.Options) {
+				s.outage(o, fault.Put, "clusters/*/*/drills/*/report.html")
 			},
 		},
 		{
@@ -299,7 +263,7 @@ func wrongCensuses(sound *census.Census) []defect {
 		{
 			name: "a census of before the backup", want: drill.Unproven, check: drill.CheckRows, detail: "none of the 1 censuses lies between",
 			seed: func(t *testing.T, s *store, _ *drill.Options) {
-				s.remove(s.objects("censuses/*.json")[0])
+				s.place.Remove(s.t, s.objects("censuses/*.json")[0])
 				c := copyOf(t, sound)
 				for i := range c.Databases {
 					c.Databases[i].Cut = nil

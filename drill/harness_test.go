@@ -4,13 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -19,19 +16,19 @@ import (
 
 	"lifeboat/archive"
 	"lifeboat/drill"
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
 	"lifeboat/restore"
 	"lifeboat/storage/catalog"
-	"lifeboat/storage/file"
 	"lifeboat/verify/census"
 )
 
 // The programs that this test binary is when PostgreSQL, or a test, runs it with one of these as its first argument.
 const (
-	runPush  = "run-push"  // repository, path
-	runFetch = "run-fetch" // repository, name, destination
-	runDrill = "run-drill" // repository, work directory, bin directory, this program where PostgreSQL's user can run it
+	runPush  = "run-push"  // place, path
+	runFetch = "run-fetch" // place, name, destination
+	runDrill = "run-drill" // place, work directory, bin directory, this program where PostgreSQL's user can run it
 )
 
 const clusterName = "main"
@@ -58,7 +55,7 @@ func complain(err error, code int) int {
 }
 
 func pushProgram(ctx context.Context, args []string) int {
-	_, cluster, err := openRepository(ctx, args[0])
+	cluster, err := openWriter(ctx, args[0])
 	if err != nil {
 		return complain(err, 1)
 	}
@@ -69,12 +66,12 @@ func pushProgram(ctx context.Context, args []string) int {
 }
 
 func fetchProgram(ctx context.Context, args []string) int {
-	repository, cluster, err := openRepository(ctx, args[0])
+	_, cluster, err := openRepository(ctx, args[0])
 	if err != nil {
 		return complain(err, 254)
 	}
 	outcome, err := restore.Fetch(ctx, cluster, args[1], args[2], restore.FetchOptions{
-		Repository: repository, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
+		Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
 	})
 	switch outcome {
 	case restore.Found:
@@ -113,12 +110,13 @@ func drillProgram(ctx context.Context, args []string) int {
 	return 0
 }
 
-func openRepository(ctx context.Context, root string) (*catalog.Repository, *catalog.Cluster, error) {
-	bucket, err := file.Open(root, file.Options{})
+// openRepository opens the repository at the place that a file describes, with all its keys.
+func openRepository(ctx context.Context, file string) (*catalog.Repository, *catalog.Cluster, error) {
+	place, err := objectstore.Reopen(ctx, file)
 	if err != nil {
 		return nil, nil, err
 	}
-	repository, err := catalog.Open(ctx, bucket)
+	repository, err := place.Open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -126,11 +124,24 @@ func openRepository(ctx context.Context, root string) (*catalog.Repository, *cat
 	return repository, cluster, err
 }
 
+// openWriter opens the cluster without what opens sealed objects.
+func openWriter(ctx context.Context, file string) (*catalog.Cluster, error) {
+	place, err := objectstore.Reopen(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	repository, err := place.OpenWith(ctx, place.WriterKeys())
+	if err != nil {
+		return nil, err
+	}
+	return repository.Cluster(ctx, clusterName)
+}
+
 // drillOptions are those of a drill to the end of the WAL, with targets that a sound repository keeps.
-func drillOptions(repository *catalog.Repository, cluster *catalog.Cluster, root, program string) drill.Options {
+func drillOptions(repository *catalog.Repository, cluster *catalog.Cluster, place, program string) drill.Options {
 	o := drill.Options{
 		Repository: repository, Cluster: cluster, Name: "nightly", Target: restore.Target{Kind: restore.KindLatest},
-		FetchCommand: fmt.Sprintf("%s %s %s %%f %%p", program, runFetch, root), HookConfig: []byte("repository: here\n"),
+		FetchCommand: fmt.Sprintf("%s %s %s %%f %%p", program, runFetch, place), HookConfig: []byte("repository: here\n"),
 		Targets: drill.Targets{
 			RowsPercent: 1, RestorePerTerabyte: 10000 * time.Hour, RPO: time.Hour, WarnAtPercent: 70, MaxBackupAge: 24 * time.Hour,
 		},
@@ -145,7 +156,7 @@ func drillOptions(repository *catalog.Repository, cluster *catalog.Cluster, root
 // store is a repository and what drills it.
 type store struct {
 	t          testing.TB
-	root       string
+	place      *objectstore.Place
 	program    string // this test binary, where PostgreSQL's user can run it
 	install    pgtest.Install
 	repository *catalog.Repository
@@ -161,46 +172,20 @@ type scene struct {
 // newScene starts a server with WAL segments that are small, but not so small that the hooks take all the time.
 func newScene(t testing.TB, install pgtest.Install, settings map[string]string) *scene {
 	t.Helper()
-	s := &scene{store: store{t: t, root: filepath.Join(pgtest.TempDir(t), "repository"), program: programCopy(t), install: install}}
-	s.createRepository()
+	return newSceneAt(t, objectstore.NewPlace(t), install, settings)
+}
+
+// newSceneAt is newScene with a repository at a place of one's own.
+func newSceneAt(t testing.TB, place *objectstore.Place, install pgtest.Install, settings map[string]string) *scene {
+	t.Helper()
+	s := &scene{store: store{t: t, place: place, program: pgtest.Program(t), install: install}}
+	s.repository = place.Create(t, time.Now())
 	s.server = pgtest.Start(t, install, pgtest.Options{
 		DataChecksums: true, WALSegmentMB: 4, Settings: settings,
-		ArchiveCommand: fmt.Sprintf("%s %s %s %%p", s.program, runPush, s.root),
+		ArchiveCommand: fmt.Sprintf("%s %s %s %%p", s.program, runPush, place.File),
 	})
-	s.register()
+	s.cluster = objectstore.Register(t, s.repository, clusterName, s.server)
 	return s
-}
-
-func (s *scene) createRepository() {
-	s.t.Helper()
-	if err := os.Mkdir(s.root, 0o700); err != nil {
-		s.t.Fatal(err)
-	}
-	giveAway(s.t, s.root)
-	bucket, err := file.Open(s.root, file.Options{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if s.repository, err = catalog.Create(s.t.Context(), bucket, time.Now()); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *scene) register() {
-	s.t.Helper()
-	ctx := s.t.Context()
-	id, err := strconv.ParseUint(s.server.Value(ctx, "SELECT system_identifier FROM pg_control_system()"), 10, 64)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	size, err := strconv.ParseInt(s.server.Value(ctx, "SELECT bytes_per_wal_segment FROM pg_control_init()"), 10, 64)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	identity := catalog.Identity{SystemIdentifier: id, WALSegmentSize: wal.SegmentSize(size)}
-	if s.cluster, err = s.repository.Register(ctx, clusterName, identity, time.Now()); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 func (s *scene) connect(ctx context.Context, database string) (*pgx.Conn, error) {
@@ -279,7 +264,7 @@ func (s *scene) awaitSegment(segment string) {
 
 // options are those of a drill to the end of the WAL.
 func (s *store) options(t testing.TB) drill.Options {
-	o := drillOptions(s.repository, s.cluster, s.root, s.program)
+	o := drillOptions(s.repository, s.cluster, s.place.File, s.program)
 	o.WorkDirectory, o.PostgresBin = filepath.Join(pgtest.TempDir(t), "work"), s.install.BinDir
 	return o
 }
@@ -320,10 +305,7 @@ func (s *store) wantKept(t testing.TB, r *drill.Result) {
 // copy is another repository with the same content, to be harmed.
 func (s *scene) copy(t testing.TB) *store {
 	t.Helper()
-	c := &store{t: t, root: filepath.Join(pgtest.TempDir(t), "repository"), program: s.program, install: s.install}
-	if out, err := exec.Command("cp", "-a", s.root, c.root).CombinedOutput(); err != nil {
-		t.Fatalf("copy the repository: %v: %s", err, out)
-	}
+	c := &store{t: t, place: s.place.Copy(t), program: s.program, install: s.install}
 	c.open()
 	return c
 }
@@ -331,54 +313,19 @@ func (s *scene) copy(t testing.TB) *store {
 func (s *store) open() {
 	s.t.Helper()
 	var err error
-	if s.repository, s.cluster, err = openRepository(s.t.Context(), s.root); err != nil {
+	if s.repository, s.cluster, err = openRepository(s.t.Context(), s.place.File); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-// objects lists the files of the repository whose path below the cluster matches.
+// objects lists the keys of the objects below the cluster that match.
 func (s *store) objects(pattern string) []string {
 	s.t.Helper()
-	found, err := filepath.Glob(filepath.Join(s.root, "clusters", clusterName, "[0-9]*", pattern))
-	if err != nil || len(found) == 0 {
-		s.t.Fatalf("objects %s: %v, %v", pattern, found, err)
+	found := s.place.Objects(s.t, "clusters/"+clusterName+"/[0-9]*/"+pattern)
+	if len(found) == 0 {
+		s.t.Fatalf("no objects %s", pattern)
 	}
 	return found
-}
-
-// programCopy is a copy of this test binary that PostgreSQL's user can run.
-func programCopy(t testing.TB) string {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(pgtest.TempDir(t), "program")
-	if err := os.WriteFile(path, content, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func giveAway(t testing.TB, dir string) {
-	t.Helper()
-	user := pgtest.UnprivilegedUser()
-	if user == nil {
-		return
-	}
-	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, int(user.Uid), int(user.Gid))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // check is the named check of a result.

@@ -158,7 +158,7 @@ func (s *store) startDrill(t *testing.T) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.cmd = exec.Command(self, runDrill, s.root, d.work, s.install.BinDir, s.program)
+	d.cmd = exec.Command(self, runDrill, s.place.File, d.work, s.install.BinDir, s.program)
 	d.cmd.Stderr = os.Stderr
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {

@@ -19,6 +19,7 @@ type Targets = Policy
 // Options say what to drill and how.
 type Options struct {
 	Repository *catalog.Repository
+	Others     map[string]OtherRepository // by name: where the cluster has copies
 	Cluster    *catalog.Cluster
 	Name       string         // of the drill in the configuration
 	Target     restore.Target // where to recover to
@@ -40,6 +41,12 @@ type Options struct {
 	Log         *slog.Logger
 	Now         func() time.Time
 	ToolVersion string
+}
+
+// OtherRepository is one that holds a copy of the cluster.
+type OtherRepository struct {
+	*catalog.Repository
+	Err error // why it could not be opened
 }
 
 // ProductionState is what production has that the archive does not.

@@ -3,6 +3,8 @@ package drill
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"lifeboat/storage/catalog"
 	"lifeboat/verify"
@@ -11,14 +13,48 @@ import (
 // verifyRepository reads every object. It comes after the measurements, and its cost is no part of them.
 func (d *drill) verifyRepository(ctx context.Context) error {
 	defer d.clock.time(PhaseVerify)()
-	report, err := verify.Repository(ctx, d.Repository, verify.Options{
-		Progress: func(p catalog.ScrubProgress) { d.Progress(PhaseVerify+" repository", p.Bytes, p.BytesTotal) },
-	})
+	report, err := d.verifyOne(ctx, d.Repository)
 	if err != nil {
 		return err
 	}
-	d.clock.addBytes(PhaseVerify, report.Bytes)
+	for _, name := range slices.Sorted(maps.Keys(d.Others)) {
+		if err := d.verifyOther(ctx, name, &report); err != nil {
+			return err
+		}
+	}
 	d.judgeRepository(report)
+	return nil
+}
+
+func (d *drill) verifyOne(ctx context.Context, repository *catalog.Repository) (verify.Report, error) {
+	report, err := verify.Repository(ctx, repository, verify.Options{
+		Progress: func(p catalog.ScrubProgress) { d.Progress(PhaseVerify+" repository", p.Bytes, p.BytesTotal) },
+	})
+	d.clock.addBytes(PhaseVerify, report.Bytes)
+	return report, err
+}
+
+// verifyOther adds what there is to say about another copy. One that cannot be read is not proven, and no reason to doubt
+// what else the drill has shown.
+func (d *drill) verifyOther(ctx context.Context, name string, sum *verify.Report) error {
+	other := d.Others[name]
+	var report verify.Report
+	err := other.Err
+	if err == nil {
+		report, err = d.verifyOne(ctx, other.Repository)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		report.Findings = []verify.Finding{{Severity: verify.Unproven, Object: "all objects", Detail: err.Error()}}
+	}
+	for _, f := range report.Findings {
+		f.Object = "repository " + name + ", " + f.Object
+		sum.Findings = append(sum.Findings, f)
+	}
+	sum.Objects += report.Objects
+	sum.Bytes += report.Bytes
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lifeboat/drill"
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
 	"lifeboat/restore"
@@ -97,8 +98,8 @@ func (s *scene) load() (stop func()) {
 // TestSoundBackupPasses drills a sound repository to targets of every kind.
 func TestSoundBackupPasses(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
-		s := newScene(t, install, nil)
+	objectstore.Each(t, func(t *testing.T, install pgtest.Install, place *objectstore.Place) {
+		s := newSceneAt(t, place, install, nil)
 		h := s.busyStory()
 		targets := map[string]restore.Target{
 			"latest":      {Kind: restore.KindLatest},

@@ -241,28 +241,48 @@ func (w *worker) finish(u unit) ([]*outFile, error) {
 	return files, nil
 }
 
-// restoreRange reads a range, proves each frame in it, and writes the frames' plain bytes to their places.
+// restoreRange reads a range, proves each frame in it, and writes the frames' plain bytes to their places. Where a copy
+// of the backup cannot be read, or a frame of it does not hold, the range comes from another copy; what was written
+// before is written once more.
 func (w *worker) restoreRange(ctx context.Context, r packRange) error {
-	if err := w.fetch(ctx, r); err != nil {
+	var failed error // to write, for which no copy is to blame
+	err := w.copier.index.FromCopies(ctx, func(ctx context.Context, from *catalog.Index) error {
+		err := w.restoreRangeFrom(ctx, from, r)
+		var own *writeError
+		if errors.As(err, &own) {
+			failed, err = own.err, nil
+		}
+		return err
+	})
+	if err := errors.Join(err, failed); err != nil {
+		return err
+	}
+	w.copier.meter.add(0, r.plainBytes())
+	return nil
+}
+
+// writeError is what the restored directory says, not the repository.
+type writeError struct{ err error }
+
+func (e *writeError) Error() string { return e.err.Error() }
+
+func (w *worker) restoreRangeFrom(ctx context.Context, from *catalog.Index, r packRange) error {
+	if err := w.fetch(ctx, from, r); err != nil {
 		return fmt.Errorf("read %s: %w", r.targets[0].file.entry.Path, err)
 	}
-	written := int64(0)
 	for _, t := range r.targets {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := w.restoreFrame(r, t)
-		if err != nil {
+		if err := w.restoreFrame(from, r, t); err != nil {
 			return err
 		}
-		written += n
 	}
-	w.copier.meter.add(0, written)
 	return nil
 }
 
-func (w *worker) fetch(ctx context.Context, r packRange) error {
-	body, err := w.copier.index.ReadPack(ctx, r.pack, r.offset, r.size)
+func (w *worker) fetch(ctx context.Context, from *catalog.Index, r packRange) error {
+	body, err := from.ReadPack(ctx, r.pack, r.offset, r.size)
 	if err != nil {
 		return err
 	}
@@ -271,25 +291,25 @@ func (w *worker) fetch(ctx context.Context, r packRange) error {
 	return errors.Join(err, body.Close())
 }
 
-func (w *worker) restoreFrame(r packRange, t target) (int64, error) {
+func (w *worker) restoreFrame(from *catalog.Index, r packRange, t target) error {
 	frame, entry := t.frame(), t.file.entry
-	from := frame.Offset - r.offset
-	plain, err := w.copier.index.DecodeFrame(w.plain, w.stored[from:from+int64(frame.Length)], frame)
+	at := frame.Offset - r.offset
+	plain, err := from.DecodeFrame(w.plain, w.stored[at:at+int64(frame.Length)], frame)
 	if err != nil {
-		return 0, fmt.Errorf("decode %s: %w", entry.Path, err)
+		return fmt.Errorf("decode %s: %w", entry.Path, err)
 	}
 	w.plain = plain
 	offset, length := entry.FrameRange(t.index)
 	if len(plain) != length {
-		return 0, fmt.Errorf("decode %s: frame %d has %d bytes, not %d", entry.Path, t.index, len(plain), length)
+		return fmt.Errorf("decode %s: frame %d has %d bytes, not %d", entry.Path, t.index, len(plain), length)
 	}
 	if allZero(plain) {
-		return int64(length), nil // a hole reads as zeros
+		return nil // a hole reads as zeros
 	}
 	if err := t.file.write(plain, offset); err != nil {
-		return 0, err
+		return &writeError{err}
 	}
-	return int64(length), nil
+	return nil
 }
 
 func allZero(b []byte) bool {

@@ -246,11 +246,13 @@ func TestExecuteThroughFaultsLeavesNothing(t *testing.T) {
 	t.Parallel()
 	v := smallVault(t, smallTree(), nil)
 	const packs, index = "clusters/*/*/backups/*/packs/*/*", "clusters/*/*/backups/*/index"
+	all := v.place.Objects(t, packs)
+	last := all[len(all)-1]
 	for damage, rule := range map[string]fault.Rule{
 		"outage of the index":  {Op: fault.Get, Key: index, Action: fault.Fail(storage.ErrUnavailable)},
 		"flipped index":        {Op: fault.Get, Key: index, Action: fault.FlipByte(20)},
 		"outage of a pack":     {Op: fault.Get, Key: packs, Action: fault.Fail(storage.ErrUnavailable)},
-		"outage of the last":   {Op: fault.Get, Key: packs, After: 2, Action: fault.Fail(storage.ErrUnavailable)},
+		"outage of the last":   {Op: fault.Get, Key: last, Action: fault.Fail(storage.ErrUnavailable)},
 		"missing pack":         {Op: fault.Get, Key: packs, After: 1, Action: fault.Fail(storage.ErrNotFound)},
 		"refused permission":   {Op: fault.Get, Key: packs, Action: fault.Fail(fs.ErrPermission)},
 		"flipped pack":         {Op: fault.Get, Key: packs, Action: fault.FlipByte(2)},
@@ -259,7 +261,7 @@ func TestExecuteThroughFaultsLeavesNothing(t *testing.T) {
 	} {
 		t.Run(damage, func(t *testing.T) {
 			t.Parallel()
-			_, cluster, set := v.failing(rule)
+			cluster, set := v.failing(rule)
 			dir := t.TempDir()
 			_, err := restore.Execute(t.Context(), cluster, v.plan(dir), own())
 			if err == nil {
@@ -335,7 +337,6 @@ func TestExecuteTwiceAtOnce(t *testing.T) {
 func TestKilledRestoreIsRedone(t *testing.T) {
 	t.Parallel()
 	v := smallVault(t, smallTree(), nil)
-	root := strings.TrimPrefix(v.bucket.Location(), "file://")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -343,7 +344,7 @@ func TestKilledRestoreIsRedone(t *testing.T) {
 	startable := 0
 	for step := 0; ; step++ {
 		data := filepath.Join(t.TempDir(), "data")
-		ended := killAt(t, exec.CommandContext(t.Context(), self, runRestore, root, data), step)
+		ended := killAt(t, exec.CommandContext(t.Context(), self, runRestore, v.place.File, data), step)
 		_, err := os.Lstat(filepath.Join(data, "global", "pg_control"))
 		if err == nil {
 			startable++

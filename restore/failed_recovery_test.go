@@ -75,12 +75,12 @@ func remove(t *testing.T, path string) {
 	}
 }
 
-// objectOf is the file of a WAL object in the repository.
+// objectOf is the key of a WAL object in the repository.
 func (s *scene) objectOf(t *testing.T, name wal.FileName) string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(s.root, "clusters", "*", "*", "wal", "*", "*", name.String()))
-	if err != nil || len(found) != 1 {
-		t.Fatal(found, err)
+	found := s.place.Objects(t, "clusters/*/*/wal/*/*/"+name.String())
+	if len(found) != 1 {
+		t.Fatal(found)
 	}
 	return found[0]
 }
@@ -88,32 +88,15 @@ func (s *scene) objectOf(t *testing.T, name wal.FileName) string {
 // hide takes an object out of the repository until the test ends.
 func (s *scene) hide(t *testing.T, name wal.FileName) {
 	t.Helper()
-	path := s.objectOf(t, name)
-	aside := filepath.Join(filepath.Dir(s.root), "aside")
-	if err := os.Rename(path, aside); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.Rename(aside, path); err != nil {
-			t.Error(err)
-		}
-	})
+	key := s.objectOf(t, name)
+	s.place.PutBackLater(t, key)
+	s.place.Remove(t, key)
 }
 
-// flip inverts a byte in the middle of an object until the test ends.
+// flip changes a bit in the middle of an object until the test ends.
 func (s *scene) flip(t *testing.T, name wal.FileName) {
 	t.Helper()
-	path := s.objectOf(t, name)
-	invert := func() {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		content[len(content)/2] ^= 0xFF
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	invert()
-	t.Cleanup(invert)
+	key := s.objectOf(t, name)
+	s.place.PutBackLater(t, key)
+	s.place.Flip(t, key)
 }

@@ -44,9 +44,8 @@ var ErrGap = errors.New("missing, but later WAL of its timeline is there")
 
 // FetchOptions are the conditions of a fetch.
 type FetchOptions struct {
-	Repository *catalog.Repository // the cluster's; it is asked to answer for the absence of a file
-	Timeout    time.Duration       // for everything; 0 means no limit
-	Logger     *slog.Logger
+	Timeout time.Duration // for everything; 0 means no limit
+	Logger  *slog.Logger
 }
 
 // Fetch answers PostgreSQL's restore_command: it brings the file of the name to dest, relative to the working directory
@@ -68,7 +67,7 @@ func Fetch(ctx context.Context, c *catalog.Cluster, name, dest string, o FetchOp
 	}
 	err = fetchFile(ctx, c, file, dest)
 	if errors.Is(err, storage.ErrNotFound) {
-		return confirmAbsence(ctx, o.Repository, c, file)
+		return confirmAbsence(ctx, c, file)
 	}
 	if errors.Is(err, catalog.ErrUnfinished) {
 		err = fmt.Errorf("%w: %w", ErrGap, err)
@@ -90,13 +89,9 @@ func fetchName(c *catalog.Cluster, name string) (wal.FileName, error) {
 
 // confirmAbsence is asked after the store has said that there is no such object: a store that lost its repository, such
 // as a file system that is not mounted, says so too.
-func confirmAbsence(ctx context.Context, repository *catalog.Repository, c *catalog.Cluster, file wal.FileName) (Outcome, error) {
-	again, err := repository.Cluster(ctx, c.Name())
-	if err != nil {
+func confirmAbsence(ctx context.Context, c *catalog.Cluster, file wal.FileName) (Outcome, error) {
+	if err := c.Confirm(ctx); err != nil {
 		return Unknown, fmt.Errorf("fetch %s: the repository does not answer for its absence: %w", file, err)
-	}
-	if again.Identity() != c.Identity() {
-		return Unknown, fmt.Errorf("fetch %s: cluster %q became another one", file, c.Name())
 	}
 	if file.Kind == wal.Segment {
 		later, err := c.HasLaterWAL(ctx, file)

@@ -18,10 +18,10 @@ import (
 	"lifeboat/storage/fault"
 )
 
-func fetch(t *testing.T, repository *catalog.Repository, cluster *catalog.Cluster, name, dest string) (restore.Outcome, error) {
+func fetch(t *testing.T, cluster *catalog.Cluster, name, dest string) (restore.Outcome, error) {
 	t.Helper()
 	return restore.Fetch(t.Context(), cluster, name, dest, restore.FetchOptions{
-		Repository: repository, Timeout: 2 * time.Second, Logger: quiet(),
+		Timeout: 20 * time.Second, Logger: quiet(),
 	})
 }
 
@@ -32,7 +32,7 @@ func TestFetchBringsWholeFiles(t *testing.T) {
 	v.history(2, "1\t0/200100\tno recovery target specified\n")
 	for name, size := range map[string]int{"000000010000000000000001": int(vaultSegment), "00000002.history": 40} {
 		dest := filepath.Join(t.TempDir(), "RECOVERYXLOG")
-		outcome, err := fetch(t, v.repository, v.cluster, name, dest)
+		outcome, err := fetch(t, v.cluster, name, dest)
 		if outcome != restore.Found || err != nil {
 			t.Errorf("%s: %v, %v", name, outcome, err)
 		}
@@ -58,7 +58,7 @@ func TestFetchReplacesAndSweeps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if outcome, err := fetch(t, v.repository, v.cluster, "000000010000000000000001", dest); outcome != restore.Found {
+	if outcome, err := fetch(t, v.cluster, "000000010000000000000001", dest); outcome != restore.Found {
 		t.Fatalf("%v, %v", outcome, err)
 	}
 	if content, err := os.ReadFile(dest); err != nil || !bytes.Equal(content, make([]byte, vaultSegment)) {
@@ -104,7 +104,7 @@ func TestFetchTellsAbsenceFromTheUnknown(t *testing.T) {
 		"":                                         restore.Unknown,
 	} {
 		dir := t.TempDir()
-		outcome, err := fetch(t, v.repository, v.cluster, name, filepath.Join(dir, "RECOVERYXLOG"))
+		outcome, err := fetch(t, v.cluster, name, filepath.Join(dir, "RECOVERYXLOG"))
 		if outcome != want || err == nil {
 			t.Errorf("%q: %v, %v; want %v", name, outcome, err, want)
 		}
@@ -113,7 +113,7 @@ func TestFetchTellsAbsenceFromTheUnknown(t *testing.T) {
 		}
 		untouched(t, dir)
 	}
-	if _, err := fetch(t, v.repository, v.cluster, "000000010000000000000004", "x"); !errors.Is(err, restore.ErrGap) {
+	if _, err := fetch(t, v.cluster, "000000010000000000000004", "x"); !errors.Is(err, restore.ErrGap) {
 		t.Errorf("a gap gave %v", err)
 	}
 }
@@ -143,9 +143,9 @@ func TestFetchThroughFaultsIsUnknown(t *testing.T) {
 	} {
 		t.Run(damage, func(t *testing.T) {
 			t.Parallel()
-			repository, cluster, set := v.failing(c.rule)
+			cluster, set := v.failing(c.rule)
 			dir := t.TempDir()
-			outcome, err := fetch(t, repository, cluster, c.name, filepath.Join(dir, "RECOVERYXLOG"))
+			outcome, err := fetch(t, cluster, c.name, filepath.Join(dir, "RECOVERYXLOG"))
 			if outcome != restore.Unknown || err == nil {
 				t.Errorf("%v, %v", outcome, err)
 			}
@@ -173,7 +173,7 @@ func TestFetchOfMisplacedObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	outcome, err := fetch(t, v.repository, v.cluster, "000000010000000000000002", filepath.Join(dir, "x"))
+	outcome, err := fetch(t, v.cluster, "000000010000000000000002", filepath.Join(dir, "x"))
 	if outcome != restore.Unknown || err == nil {
 		t.Errorf("%v, %v", outcome, err)
 	}
@@ -185,14 +185,14 @@ func TestFetchWithoutRoomOrTime(t *testing.T) {
 	v := newVault(t)
 	v.segments(1, 1, 1)
 	missing := filepath.Join(t.TempDir(), "missing", "x")
-	if outcome, err := fetch(t, v.repository, v.cluster, "000000010000000000000001", missing); outcome != restore.Unknown {
+	if outcome, err := fetch(t, v.cluster, "000000010000000000000001", missing); outcome != restore.Unknown {
 		t.Errorf("into a directory that does not exist: %v, %v", outcome, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	dir := t.TempDir()
 	for _, name := range []string{"000000010000000000000001", "000000010000000000000002"} {
-		outcome, err := restore.Fetch(ctx, v.cluster, name, filepath.Join(dir, "x"), restore.FetchOptions{Repository: v.repository, Logger: quiet()})
+		outcome, err := restore.Fetch(ctx, v.cluster, name, filepath.Join(dir, "x"), restore.FetchOptions{Logger: quiet()})
 		if outcome != restore.Unknown || !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled fetch of %s: %v, %v", name, outcome, err)
 		}

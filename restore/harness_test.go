@@ -3,11 +3,9 @@ package restore_test
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -15,19 +13,18 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"lifeboat/archive"
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
-	"lifeboat/internal/wal"
 	"lifeboat/restore"
 	"lifeboat/restore/server"
 	"lifeboat/storage/catalog"
-	"lifeboat/storage/file"
 )
 
 // The programs that this test binary is when PostgreSQL, or a test, runs it with one of these as its first argument.
 const (
-	runPush    = "run-push"    // repository, path
-	runFetch   = "run-fetch"   // repository, name, destination
-	runRestore = "run-restore" // repository, directory
+	runPush    = "run-push"    // place, path
+	runFetch   = "run-fetch"   // place, name, destination
+	runRestore = "run-restore" // place, directory
 )
 
 const clusterName = "main"
@@ -52,7 +49,7 @@ func complain(err error, code int) int {
 }
 
 func pushProgram(ctx context.Context, args []string) int {
-	_, cluster, err := openCluster(ctx, args[0])
+	cluster, err := openWriter(ctx, args[0])
 	if err != nil {
 		return complain(err, 1)
 	}
@@ -63,12 +60,12 @@ func pushProgram(ctx context.Context, args []string) int {
 }
 
 func fetchProgram(ctx context.Context, args []string) int {
-	repository, cluster, err := openCluster(ctx, args[0])
+	_, cluster, err := openCluster(ctx, args[0])
 	if err != nil {
 		return complain(err, 254)
 	}
 	outcome, err := restore.Fetch(ctx, cluster, args[1], args[2], restore.FetchOptions{
-		Repository: repository, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
+		Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
 	})
 	switch outcome {
 	case restore.Found:
@@ -105,17 +102,31 @@ func restoreProgram(ctx context.Context, args []string) int {
 	return 0
 }
 
-func openCluster(ctx context.Context, root string) (*catalog.Repository, *catalog.Cluster, error) {
-	bucket, err := file.Open(root, file.Options{})
+// openCluster opens the cluster in the repository at the place that a file describes, with all its keys.
+func openCluster(ctx context.Context, file string) (*catalog.Repository, *catalog.Cluster, error) {
+	place, err := objectstore.Reopen(ctx, file)
 	if err != nil {
 		return nil, nil, err
 	}
-	repository, err := catalog.Open(ctx, bucket)
+	repository, err := place.Open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	cluster, err := repository.Cluster(ctx, clusterName)
 	return repository, cluster, err
+}
+
+// openWriter is openCluster without what opens sealed objects.
+func openWriter(ctx context.Context, file string) (*catalog.Cluster, error) {
+	place, err := objectstore.Reopen(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	repository, err := place.OpenWith(ctx, place.WriterKeys())
+	if err != nil {
+		return nil, err
+	}
+	return repository.Cluster(ctx, clusterName)
 }
 
 func execOptions() restore.ExecOptions {
@@ -130,7 +141,7 @@ func execOptions() restore.ExecOptions {
 type scene struct {
 	*pgtest.Cluster
 	t          testing.TB
-	root       string // of the repository
+	place      *objectstore.Place
 	program    string // this test binary, where PostgreSQL's user can run it
 	repository *catalog.Repository
 	cluster    *catalog.Cluster
@@ -138,43 +149,18 @@ type scene struct {
 
 func newScene(t testing.TB, install pgtest.Install, options pgtest.Options) *scene {
 	t.Helper()
-	s := &scene{t: t, root: filepath.Join(pgtest.TempDir(t), "repository"), program: programCopy(t)}
-	s.createRepository()
-	options.ArchiveCommand = fmt.Sprintf("%s %s %s %%p", s.program, runPush, s.root)
+	return newSceneAt(t, objectstore.NewPlace(t), install, options)
+}
+
+// newSceneAt is newScene with a repository at a place of one's own.
+func newSceneAt(t testing.TB, place *objectstore.Place, install pgtest.Install, options pgtest.Options) *scene {
+	t.Helper()
+	s := &scene{t: t, place: place, program: pgtest.Program(t)}
+	s.repository = place.Create(t, time.Now())
+	options.ArchiveCommand = fmt.Sprintf("%s %s %s %%p", s.program, runPush, place.File)
 	s.Cluster = pgtest.Start(t, install, options)
-	s.register(t.Context())
+	s.cluster = objectstore.Register(t, s.repository, clusterName, s.Cluster)
 	return s
-}
-
-func (s *scene) createRepository() {
-	s.t.Helper()
-	if err := os.Mkdir(s.root, 0o700); err != nil {
-		s.t.Fatal(err)
-	}
-	giveAway(s.t, s.root)
-	bucket, err := file.Open(s.root, file.Options{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if s.repository, err = catalog.Create(s.t.Context(), bucket, time.Now()); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *scene) register(ctx context.Context) {
-	s.t.Helper()
-	id, err := strconv.ParseUint(s.Value(ctx, "SELECT system_identifier FROM pg_control_system()"), 10, 64)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	size, err := strconv.ParseInt(s.Value(ctx, "SELECT bytes_per_wal_segment FROM pg_control_init()"), 10, 64)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	identity := catalog.Identity{SystemIdentifier: id, WALSegmentSize: wal.SegmentSize(size)}
-	if s.cluster, err = s.repository.Register(ctx, clusterName, identity, time.Now()); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 func (s *scene) backup(ctx context.Context) catalog.Record {
@@ -205,7 +191,7 @@ func (s *scene) planOptions(t testing.TB) restore.PlanOptions {
 	return restore.PlanOptions{
 		Directory:    filepath.Join(pgtest.TempDir(t), "data"),
 		Action:       restore.ActionPause,
-		FetchCommand: fmt.Sprintf("%s %s %s %%f %%p", s.program, runFetch, s.root),
+		FetchCommand: fmt.Sprintf("%s %s %s %%f %%p", s.program, runFetch, s.place.File),
 		Now:          time.Now(),
 	}
 }
@@ -283,46 +269,11 @@ func value(t testing.TB, running *server.Server, sql string) string {
 	return text
 }
 
-// programCopy is a copy of this test binary that PostgreSQL's user can run.
-func programCopy(t testing.TB) string {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(pgtest.TempDir(t), "program")
-	if err := os.WriteFile(path, content, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func giveAway(t testing.TB, dir string) {
-	t.Helper()
-	user := pgtest.UnprivilegedUser()
-	if user == nil {
-		return
-	}
-	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, int(user.Uid), int(user.Gid))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // makeOwned makes a directory that belongs to PostgreSQL's user.
 func makeOwned(t testing.TB, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	giveAway(t, dir)
+	pgtest.GiveAway(t, dir)
 }

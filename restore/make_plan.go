@@ -51,6 +51,10 @@ func MakePlan(ctx context.Context, c *catalog.Cluster, t Target, o PlanOptions) 
 		return Plan{}, fmt.Errorf("plan restore: %w", err)
 	}
 	p := &planner{cluster: c, inv: inv, target: t, options: o}
+	for _, name := range inv.Unreached {
+		p.notef("repository %s cannot be reached: what only it holds is not counted, and recovery that comes to the end of the WAL or promotes "+
+			"stops until it can be asked; to do without it, restore from another one alone (--repository)", name)
+	}
 	if err := p.chooseTimeline(); err != nil {
 		return Plan{}, err
 	}

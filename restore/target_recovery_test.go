@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
 	"lifeboat/restore"
@@ -64,9 +64,9 @@ func whole(last int) string { return fmt.Sprintf("%d of %d", last, last) }
 // TestEveryTarget recovers to each kind of target and finds every row that was committed before it, and none after.
 func TestEveryTarget(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
+	objectstore.Each(t, func(t *testing.T, install pgtest.Install, place *objectstore.Place) {
 		ctx := t.Context()
-		s := newScene(t, install, pgtest.Options{
+		s := newSceneAt(t, place, install, pgtest.Options{
 			DataChecksums: true, WALSegmentMB: 1, Settings: map[string]string{ledgerSettings: "on"},
 		})
 		s.Exec(ctx, "CREATE TABLE ledger (id int PRIMARY KEY, xid text); CREATE TABLE parts (id int)")
@@ -283,13 +283,11 @@ func TestEndBeforeAGap(t *testing.T) {
 		s.archiveAll(ctx, s.Cluster)
 		keepMany(ctx, t, s.Cluster, 7, 7)
 		s.archiveAll(ctx, s.Cluster)
-		objects, err := filepath.Glob(filepath.Join(s.root, "clusters", "*", "*", "wal", "*", "*", lost))
-		if err != nil || len(objects) != 1 {
-			t.Fatalf("segment %s: %v, %v", lost, objects, err)
-		}
-		if err := os.Remove(objects[0]); err != nil {
+		name, err := wal.ParseFileName(lost)
+		if err != nil {
 			t.Fatal(err)
 		}
+		s.place.Remove(t, s.objectOf(t, name))
 		for _, action := range []string{restore.ActionPause, restore.ActionPromote} {
 			o := s.planOptions(t)
 			o.Action = action

@@ -38,8 +38,12 @@ func segmentFiles(history wal.TimelineHistory, from, to wal.LSN, size wal.Segmen
 	return files
 }
 
-// readTrail reads the headers of all segments from the backup's start to the end of the run.
+// readTrail reads the headers of all segments from the backup's start to the end of the run. What is sealed must open:
+// what replay would create outside of the data directory, and which restore points there are, is told by nothing else.
 func readTrail(ctx context.Context, c *catalog.Cluster, history wal.TimelineHistory, record catalog.Record, run catalog.WALRun) (*trail, error) {
+	if record.Locked != nil {
+		return nil, fmt.Errorf("backup %s: %w", record.Label, record.Locked)
+	}
 	t := &trail{cluster: c, history: history, record: record, run: run}
 	for _, name := range segmentFiles(history, record.StartLSN, run.To, t.size()) {
 		t.segments = append(t.segments, trailSegment{name: name})
@@ -49,6 +53,9 @@ func readTrail(ctx context.Context, c *catalog.Cluster, history wal.TimelineHist
 	for i := range t.segments {
 		group.Go(func() error {
 			header, err := c.SegmentHeader(ctx, t.segments[i].name)
+			if err == nil && header.Locked != nil {
+				err = fmt.Errorf("segment %s: %w", header.Name, header.Locked)
+			}
 			if err == nil && header.Summary == nil {
 				err = fmt.Errorf("header of %s has no summary", header.Name)
 			}

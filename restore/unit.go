@@ -81,6 +81,16 @@ type packRange struct {
 	targets      []target
 }
 
+// plainBytes is how much of files the range holds.
+func (r packRange) plainBytes() int64 {
+	sum := int64(0)
+	for _, t := range r.targets {
+		_, length := t.file.entry.FrameRange(t.index)
+		sum += int64(length)
+	}
+	return sum
+}
+
 // ranges joins the frames of a unit that lie close to each other in a pack. The order of frames is kept, so frames that
 // lie anywhere are found all the same, only with more requests.
 func (u *unit) ranges() []packRange {

@@ -11,12 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/wal"
 	"lifeboat/restore"
 	"lifeboat/storage"
 	"lifeboat/storage/catalog"
 	"lifeboat/storage/fault"
-	"lifeboat/storage/file"
 )
 
 // dawn is when the vaults' history begins.
@@ -27,31 +27,26 @@ const vaultSegment = 1 << 20
 // vault is a repository with made-up content: segments whose headers say what a test wants, and small backups.
 type vault struct {
 	t          testing.TB
-	bucket     storage.Bucket
+	place      *objectstore.Place
+	bucket     storage.Bucket // the place's
 	repository *catalog.Repository
 	cluster    *catalog.Cluster
 }
 
 func newVault(t testing.TB) *vault {
 	t.Helper()
-	bucket, err := file.Open(t.TempDir(), file.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	repository, err := catalog.Create(t.Context(), bucket, dawn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	place := objectstore.NewPlace(t)
+	repository := place.Create(t, dawn)
 	identity := catalog.Identity{SystemIdentifier: 7000000000000000001, WALSegmentSize: vaultSegment}
 	cluster, err := repository.Register(t.Context(), clusterName, identity, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &vault{t: t, bucket: bucket, repository: repository, cluster: cluster}
+	return &vault{t: t, place: place, bucket: place.Bucket, repository: repository, cluster: cluster}
 }
 
 // failing is the same repository behind a script of faults. What opens it is not harmed.
-func (v *vault) failing(rules ...fault.Rule) (*catalog.Repository, *catalog.Cluster, *fault.Set) {
+func (v *vault) failing(rules ...fault.Rule) (*catalog.Cluster, *fault.Set) {
 	v.t.Helper()
 	set := fault.NewSet(rules...)
 	bucket := &lateFaults{Bucket: v.bucket}
@@ -59,12 +54,12 @@ func (v *vault) failing(rules ...fault.Rule) (*catalog.Repository, *catalog.Clus
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	cluster, err := repository.Cluster(v.t.Context(), clusterName)
+	cluster, err := repository.With(v.place.Keys).Cluster(v.t.Context(), clusterName)
 	if err != nil {
 		v.t.Fatal(err)
 	}
 	bucket.Bucket = fault.Wrap(v.bucket, set)
-	return repository, cluster, set
+	return cluster, set
 }
 
 // lateFaults is a bucket that can be exchanged.

@@ -3,10 +3,10 @@ package verify
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/wal"
 	"lifeboat/storage"
 	"lifeboat/storage/catalog"
@@ -80,10 +80,16 @@ func TestRepository(t *testing.T) {
 			}
 		})
 	}
-	t.Run("damage", func(t *testing.T) { t.Parallel(); everyFlipFails(t, m) })
-	t.Run("loss", func(t *testing.T) { t.Parallel(); everyLossShows(t, m) })
-	t.Run("outage", func(t *testing.T) { t.Parallel(); everyOutageIsAnError(t, m) })
-	t.Run("one backup", func(t *testing.T) { t.Parallel(); oneBackupReadsItsWAL(t, m) })
+	for form, place := range map[string]func(testing.TB) *objectstore.Place{"plain": objectstore.NewPlainPlace, "sealed": objectstore.NewSealedPlace} {
+		t.Run("damage, "+form, func(t *testing.T) { t.Parallel(); everyFlipFails(t, m, place(t)) })
+		t.Run("loss, "+form, func(t *testing.T) { t.Parallel(); everyLossShows(t, m, place(t)) })
+		t.Run("outage, "+form, func(t *testing.T) { t.Parallel(); everyOutageIsAnError(t, m, place(t)) })
+		t.Run("one backup, "+form, func(t *testing.T) { t.Parallel(); oneBackupReadsItsWAL(t, m, place(t)) })
+	}
+	objectstore.Elsewhere(t, func(t *testing.T, place *objectstore.Place) { everyFlipFails(t, m, place) })
+	t.Run("no identity", func(t *testing.T) { t.Parallel(); noIdentityIsUnproven(t, m) })
+	t.Run("no public key", func(t *testing.T) { t.Parallel(); noPublicKeyIsUnproven(t, m) })
+	t.Run("unsigned", func(t *testing.T) { t.Parallel(); unsignedFails(t, m) })
 	t.Run("refused WAL", func(t *testing.T) { t.Parallel(); conflictsAreTold(t, m) })
 }
 
@@ -97,69 +103,54 @@ func (r Report) has(severity Severity, text string) bool {
 }
 
 // everyFlipFails changes one byte of each object in turn.
-func everyFlipFails(t *testing.T, m material) {
-	s := newScene(t, m, unchanged)
-	for _, path := range s.objects() {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+func everyFlipFails(t *testing.T, m material, place *objectstore.Place) {
+	s := newSceneAt(t, place, m, unchanged)
+	for _, key := range s.place.Objects(t, "") {
+		content := s.place.Read(t, key)
 		flipped := append([]byte(nil), content...)
 		flipped[len(flipped)/2] ^= 0x10
-		s.write(path, flipped)
+		s.place.Write(t, key, flipped)
 		report, err := Repository(t.Context(), s.repo, Options{})
 		if err == nil && report.Result() != Fail {
-			t.Errorf("a flipped byte in %s: %s", path, report.Result())
+			t.Errorf("a flipped byte in %s: %s", key, report.Result())
 		}
-		s.write(path, content)
+		s.place.Write(t, key, content)
 	}
 	if got := s.verify(Options{}).Result(); got != OK {
 		t.Errorf("with all bytes as they were: %s", got)
 	}
 }
 
-func (s *scene) write(path string, content []byte) {
-	s.t.Helper()
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // everyLossShows removes each object in turn: nothing may stay as it was, but for the WAL at the end, which cannot be
 // known to have been there, and the WAL before the backup, which nothing needs.
-func everyLossShows(t *testing.T, m material) {
-	s := newScene(t, m, unchanged)
+func everyLossShows(t *testing.T, m material, place *objectstore.Place) {
+	s := newSceneAt(t, place, m, unchanged)
 	whole := s.verify(Options{})
-	for _, path := range s.objects() {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
+	for _, key := range s.place.Objects(t, "") {
+		content := s.place.Read(t, key)
+		s.place.Remove(t, key)
 		report, err := Repository(t.Context(), s.repo, Options{})
 		if err == nil && fmt.Sprint(report) == fmt.Sprint(whole) {
-			t.Errorf("without %s nothing changes: %+v", path, report)
+			t.Errorf("without %s nothing changes: %+v", key, report)
 		}
-		if err == nil && report.Result() == OK && !strings.Contains(path, "/wal/") && !strings.HasSuffix(path, "cluster.json") {
-			t.Errorf("without %s: %+v", path, report)
+		if err == nil && report.Result() == OK && !strings.Contains(key, "/wal/") && !strings.HasSuffix(key, "cluster.json") {
+			t.Errorf("without %s: %+v", key, report)
 		}
-		s.write(path, content)
+		s.place.Write(t, key, content)
 	}
 }
 
-func everyOutageIsAnError(t *testing.T, m material) {
-	s := newScene(t, m, unchanged)
+func everyOutageIsAnError(t *testing.T, m material, place *objectstore.Place) {
+	s := newSceneAt(t, place, m, unchanged)
 	burning := errors.New("the store is on fire")
 	for op, opening := range map[fault.Op]int{fault.Get: 1, fault.List: 0} {
 		for passed := opening; ; passed++ {
 			set := fault.NewSet(fault.Rule{Op: op, After: passed, Action: fault.Fail(burning)})
-			repo, err := catalog.Open(t.Context(), fault.Wrap(s.bucket, set))
+			repo, err := catalog.Open(t.Context(), fault.Wrap(s.place.Bucket, set))
 			if err != nil {
 				t.Fatal(err)
 			}
-			report, err := Repository(t.Context(), repo, Options{})
+			report, err := Repository(t.Context(), repo.With(s.place.Keys), Options{})
 			if passed > opening && set.AllFired() != nil {
 				break // there are fewer calls than that
 			}
@@ -170,8 +161,8 @@ func everyOutageIsAnError(t *testing.T, m material) {
 	}
 }
 
-func oneBackupReadsItsWAL(t *testing.T, m material) {
-	s := newScene(t, m, unchanged)
+func oneBackupReadsItsWAL(t *testing.T, m material, place *objectstore.Place) {
+	s := newSceneAt(t, place, m, unchanged)
 	if report := s.verify(Options{Backup: label}); report.Result() != OK || !report.has(OK, "it is whole") {
 		t.Errorf("whole: %+v", report)
 	}
@@ -179,14 +170,11 @@ func oneBackupReadsItsWAL(t *testing.T, m material) {
 		t.Errorf("a label that nobody has: %v", err)
 	}
 	first, _ := m.span()
-	for _, path := range s.objects() {
-		if strings.HasSuffix(path, wal.SegmentName(1, first+1, wal.MinSegmentSize)) {
-			content, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+	for _, key := range s.place.Objects(t, "") {
+		if strings.HasSuffix(key, wal.SegmentName(1, first+1, wal.MinSegmentSize)) {
+			content := s.place.Read(t, key)
 			content[len(content)-50] ^= 1
-			s.write(path, content)
+			s.place.Write(t, key, content)
 		}
 	}
 	if report := s.verify(Options{Backup: label}); report.Result() != Fail {

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
 	"lifeboat/storage/catalog"
-	"lifeboat/storage/file"
 )
 
 const label = "20261122T102103Z-full-abcdef"
@@ -119,8 +119,7 @@ func (m *material) names() []string {
 // scene is a repository made of the material.
 type scene struct {
 	t       *testing.T
-	dir     string
-	bucket  *file.Bucket
+	place   *objectstore.Place
 	repo    *catalog.Repository
 	cluster *catalog.Cluster
 }
@@ -128,15 +127,14 @@ type scene struct {
 // newScene stores everything, but for what the function takes out.
 func newScene(t *testing.T, m material, change func(files map[string]string, record *catalog.Record, segments map[string][]byte)) *scene {
 	t.Helper()
-	s := &scene{t: t, dir: filepath.Join(t.TempDir(), "repository")}
+	return newSceneAt(t, objectstore.NewPlace(t), m, change)
+}
+
+// newSceneAt is newScene at a place of one's own.
+func newSceneAt(t *testing.T, place *objectstore.Place, m material, change func(files map[string]string, record *catalog.Record, segments map[string][]byte)) *scene {
+	t.Helper()
+	s := &scene{t: t, place: place, repo: place.Create(t, sceneTime)}
 	var err error
-	if s.bucket, err = file.Create(s.dir, file.Options{Now: func() time.Time { return sceneTime }}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.bucket.Close() })
-	if s.repo, err = catalog.Create(t.Context(), s.bucket, sceneTime); err != nil {
-		t.Fatal(err)
-	}
 	identity := catalog.Identity{SystemIdentifier: m.system, WALSegmentSize: wal.MinSegmentSize}
 	if s.cluster, err = s.repo.Register(t.Context(), "main", identity, sceneTime); err != nil {
 		t.Fatal(err)
@@ -219,17 +217,4 @@ func (s *scene) verify(o Options) Report {
 		s.t.Fatal(err)
 	}
 	return report
-}
-
-// objects are the stored files, as paths.
-func (s *scene) objects() []string {
-	s.t.Helper()
-	var paths []string
-	for info, err := range s.bucket.List(s.t.Context(), "") {
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		paths = append(paths, filepath.Join(s.dir, info.Key))
-	}
-	return paths
 }

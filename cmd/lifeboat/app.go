@@ -28,6 +28,7 @@ type app struct {
 	configPath, clusterName, output string
 	logLevel, logFormat             string
 	identityFile                    string // of the commands that have the flag
+	only                            string // name of the repository to use, of the commands that have the flag
 }
 
 // run carries out one command line and returns the exit code.
@@ -84,6 +85,7 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.demoCommand(), a.initCommand(), a.checkCommand(), a.pushCommand(), a.fetchCommand(), a.backupCommand(),
 		a.listCommand(), a.restoreCommand(), a.verifyCommand(), a.censusCommand(), a.drillCommand(), a.keyCommand(),
+		a.syncCommand(),
 	}
 }
 

@@ -79,5 +79,5 @@ func (a *app) fetch(ctx context.Context, name, destination string) (restore.Outc
 	if err != nil {
 		return restore.Unknown, err
 	}
-	return restore.Fetch(ctx, s.cluster, name, destination, restore.FetchOptions{Repository: s.repository, Logger: a.log})
+	return restore.Fetch(ctx, s.cluster, name, destination, restore.FetchOptions{Logger: a.log})
 }

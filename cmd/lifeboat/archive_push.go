@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"lifeboat/archive"
+	"lifeboat/storage/catalog"
 )
 
 func (a *app) pushCommand() *cobra.Command {
@@ -24,10 +26,33 @@ func (a *app) push(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	result, err := archive.Push(ctx, s.cluster, path, archive.PushOptions{Clock: a.now})
+	result, err := archive.Push(ctx, s.cluster, path, archive.PushOptions{Clock: a.now, Store: a.storeOptions(s)})
 	if err != nil {
 		return err
 	}
+	if len(s.copies) > 0 {
+		a.settleCopies(ctx, s, result)
+	}
 	a.log.Info("archived", "file", result.Name.String(), "stored", result.Stored)
 	return nil
+}
+
+// pushGrace is how long a push waits for a repository once the file is safe in enough others.
+const pushGrace = 10 * time.Second
+
+// storeOptions say in how many of the cluster's repositories a file must be durable, and which of them to leave out
+// because they were away a moment ago.
+func (a *app) storeOptions(s *scene) catalog.StoreOptions {
+	return catalog.StoreOptions{Durable: s.config.WAL.Copies, Grace: pushGrace, Later: a.owed(s).away(s.copyNames())}
+}
+
+// settleCopies notes what the repositories that were away are owed, and once they are back brings them some of it.
+func (a *app) settleCopies(ctx context.Context, s *scene, result archive.PushResult) {
+	a.owed(s).note(result.Name, result.Copies)
+	for _, c := range result.Copies {
+		if c.Err != nil {
+			return
+		}
+	}
+	a.pay(ctx, s)
 }

@@ -38,8 +38,10 @@ func (a *app) backup(ctx context.Context, kind string) error {
 	if err != nil {
 		return err
 	}
-	if err := requireConditional(ctx, s.bucket); err != nil {
-		return err
+	if len(s.copies) == 0 {
+		if err := requireConditional(ctx, s.bucket); err != nil {
+			return err
+		}
 	}
 	if s.cluster, err = a.known(ctx, s); err != nil {
 		return err
@@ -51,17 +53,27 @@ func (a *app) backup(ctx context.Context, kind string) error {
 	if err != nil {
 		return fmt.Errorf("no backup was made: %w", err)
 	}
+	copies := a.spread(ctx, s, record.Label)
 	a.sweep(ctx, s)
 	a.rememberHead(ctx, s)
 	if a.json() {
-		err = a.writeJSON(summarise(record))
+		err = a.writeJSON(madeBackup{backupSummary: summarise(record), Copies: copies})
 	} else {
 		a.tellBackup(record, a.now().Sub(started))
+		if len(copies) > 0 {
+			a.tellFilled(copies)
+		}
 	}
 	if err == nil && len(record.DamagedPages) > 0 {
 		return &codeError{code: exitFail} // the backup stands, and the server's corruption must not go unnoticed
 	}
 	return err
+}
+
+// madeBackup is what 'backup' writes in JSON.
+type madeBackup struct {
+	backupSummary
+	Copies []filledCopy `json:"copies,omitempty"` // of several repositories
 }
 
 // known makes a cluster that the repository has not met known to it, and refuses a server that is another cluster.
@@ -70,6 +82,9 @@ func (a *app) known(ctx context.Context, s *scene) (*catalog.Cluster, error) {
 	if err != nil {
 		return nil, &archive.OperatorError{Message: fmt.Sprintf("no backup was made of cluster %q", s.name), Err: err,
 			Hint: "is the server running, and is 'connection' in the configuration right?"}
+	}
+	if len(s.copies) > 0 {
+		return a.knownCopies(ctx, s, identity)
 	}
 	return s.repository.Register(ctx, s.name, identity, a.now())
 }

@@ -55,7 +55,7 @@ func (a *app) check(ctx context.Context) error {
 	}
 	k := &checker{app: a, scene: s}
 	k.add("configuration", "pass", "", "%s", s.settings.Path)
-	k.open(ctx, k.checkKeys())
+	k.openAll(ctx)
 	k.checkServer(ctx)
 	k.checkRepository(ctx)
 	if s.config.WAL.Stream {

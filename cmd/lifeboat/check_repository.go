@@ -20,7 +20,7 @@ func (k *checker) checkRepository(ctx context.Context) {
 		k.add("inventory", "unproven", "", "%v", err)
 		return
 	}
-	for _, p := range inventory.Problems {
+	for _, p := range damages(inventory) {
 		k.add("repository", "fail", "lifeboat verify", "%v", p.Err)
 	}
 	for _, f := range inventory.Findings {
@@ -32,6 +32,7 @@ func (k *checker) checkRepository(ctx context.Context) {
 	for _, label := range inventory.Unfinished {
 		k.add("backup", "warn", "the next backup removes it, unless it is running now", "%s is unfinished", label)
 	}
+	k.checkCopies(ctx)
 	k.checkIdentityFits(ctx, inventory)
 	k.checkHead(ctx, inventory)
 	k.checkLastBackup(inventory.Backups)

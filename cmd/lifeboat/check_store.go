@@ -33,8 +33,8 @@ func (k *checker) checkStore(ctx context.Context) bool {
 		}
 		usable = usable && v.name != "list" && v.name != "get"
 		k.add("store: "+v.name, resultOf(err), mendStore(err), "%v", reason(err))
-		if hopeless(err) {
-			return false
+		if storage.Transient(err) || v.name == "list" && wrongPlace(err) {
+			return false // every other verb would end in the same way
 		}
 	}
 	if len(worked) == len(verbs()) {
@@ -64,11 +64,8 @@ func resultOf(err error) string {
 	return "fail"
 }
 
-// hopeless errors come again with every verb: there is no use in trying the others.
-func hopeless(err error) bool {
-	var at *storage.Error
-	return storage.Transient(err) || !errors.Is(err, os.ErrPermission) && errors.As(err, &at) && at.Hint != "" && !errors.Is(err, storage.ErrUnconditional)
-}
+// wrongPlace says whether an error is about the store as a whole, and not about a permission.
+func wrongPlace(err error) bool { return !errors.Is(err, os.ErrPermission) }
 
 // reason is the sentence about the store without what every line of a check would repeat.
 func reason(err error) error {

@@ -21,18 +21,29 @@ type demoStage struct {
 	out, errs *strings.Builder
 }
 
-func startDemo(t *testing.T) *demoStage {
+func startDemo(t *testing.T, args ...string) *demoStage {
 	t.Helper()
 	install := pgtest.Debian(t)
 	s := &demoStage{t: t, dir: shortDirectory(t), out: &strings.Builder{}, errs: &strings.Builder{}}
 	s.report = filepath.Join(t.TempDir(), "report.html")
-	s.cmd = exec.Command(filepath.Join(pgtest.BuildBinaries(t), "lifeboat"), "demo", "--report", s.report, "--postgres-bin", install.BinDir)
-	s.cmd.Env = append(os.Environ(), "TMPDIR="+s.dir)
+	args = append([]string{"demo", "--report", s.report, "--postgres-bin", install.BinDir}, args...)
+	s.cmd = exec.Command(filepath.Join(pgtest.BuildBinaries(t), "lifeboat"), args...)
+	s.cmd.Env = append(os.Environ(), "TMPDIR="+s.dir, "PATH="+os.Getenv("PATH")+":"+storeServers(t))
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.errs
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// storeServers is the directory of the servers of S3 and GCS.
+func storeServers(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("../../.ci/servers.sh").Output()
+	if err != nil {
+		t.Fatalf("build the servers of S3 and GCS: %v", err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // shortDirectory is a temporary directory that PostgreSQL's user can pass and that leaves room for a socket's path.
@@ -68,7 +79,19 @@ func (s *demoStage) leftNothing() {
 
 func TestTheDemoTellsItsStoryAndLeavesTheReportOnly(t *testing.T) {
 	t.Parallel()
-	s := startDemo(t)
+	for name, args := range map[string][]string{
+		"plain": {"--plain"}, "file": {}, "s3": {"--repository", "s3"}, "gcs": {"--repository", "gcs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			startDemo(t, args...).tellsItsStory()
+		})
+	}
+}
+
+func (s *demoStage) tellsItsStory() {
+	t := s.t
+	t.Helper()
 	_ = s.cmd.Wait() // a busy machine may miss the time target, which the story tells
 	if code := s.cmd.ProcessState.ExitCode(); code != exitDone && !strings.Contains(s.out.String(), "restore of 1 TB") {
 		t.Fatalf("exit code %d\n%s%s", code, s.out, s.errs)
@@ -86,8 +109,10 @@ func TestTheDemoTellsItsStoryAndLeavesTheReportOnly(t *testing.T) {
 
 func TestAnInterruptedDemoLeavesNothing(t *testing.T) {
 	t.Parallel()
-	for _, after := range []time.Duration{700 * time.Millisecond, 5 * time.Second, 12 * time.Second} {
-		s := startDemo(t)
+	for after, repository := range map[time.Duration]string{
+		700 * time.Millisecond: "file", time.Second: "s3", 5 * time.Second: "gcs", 12 * time.Second: "s3",
+	} {
+		s := startDemo(t, "--repository", repository)
 		time.Sleep(after)
 		if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)

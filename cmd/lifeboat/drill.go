@@ -11,6 +11,8 @@ import (
 	"lifeboat/cmd/internal/config"
 	"lifeboat/cmd/internal/term"
 	"lifeboat/drill"
+	"lifeboat/restore"
+	"lifeboat/storage"
 )
 
 func (a *app) drillCommand() *cobra.Command {
@@ -22,6 +24,7 @@ func (a *app) drillCommand() *cobra.Command {
 	}
 	c.AddCommand(a.drillRunCommand(), a.drillListCommand(), a.drillShowCommand(), a.drillReportCommand())
 	a.identityFlag(c.PersistentFlags())
+	a.repositoryFlag(c.PersistentFlags())
 	for _, sub := range c.Commands() {
 		sub.Args = usageArgs(sub.Args)
 	}
@@ -63,6 +66,7 @@ func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFla
 	if err != nil {
 		return err
 	}
+	options.Others = a.others(ctx, s)
 	bar := a.bar()
 	options.Progress = func(phase string, done, total int64) { bar.Show(phase, done, total) }
 	result, err := drill.Run(ctx, options)
@@ -111,20 +115,46 @@ func (a *app) drillOptions(s *scene, name, backup string, flags targetFlags) (dr
 }
 
 // lendHook gives the scratch server's restore_command what it needs, for as long as the drill lasts.
-func (a *app) lendHook(ctx context.Context, s *scene, o *drill.Options) (*loan, error) {
-	identity, err := a.identityPath(s.settings)
-	if err != nil {
-		return nil, err
+func (a *app) lendHook(ctx context.Context, s *scene, o *drill.Options) (all loans, err error) {
+	var accesses []hookAccess
+	for _, view := range s.views {
+		access, lent, err := a.lendAccess(ctx, view, o.Owner)
+		if lent != nil {
+			all = append(all, lent)
+		}
+		if err != nil {
+			return nil, errors.Join(err, all.remove())
+		}
+		accesses = append(accesses, access)
 	}
-	from, lent, err := a.lendCredentials(ctx, s, findCredentials(&s.settings.Repository), o.Owner)
-	if err != nil {
-		return nil, err
+	o.HookConfig = hookConfig(s.name, accesses)
+	return all, nil
+}
+
+func (a *app) lendAccess(ctx context.Context, settings *config.Config, owner *restore.Owner) (hookAccess, *loan, error) {
+	access := hookAccess{repository: &settings.Repository}
+	var err error
+	if access.identity, err = a.identityPath(settings); err != nil {
+		return access, nil, err
 	}
-	if err := checkHookFiles(hookFiles(&s.settings.Repository, from, identity), o.Owner); err != nil {
-		return nil, errors.Join(err, lent.remove())
+	var lent *loan
+	if access.from, lent, err = a.lendCredentials(ctx, settings, findCredentials(access.repository), owner); err != nil {
+		return access, nil, err
 	}
-	o.HookConfig = hookConfig(s, from, identity)
-	return lent, nil
+	return access, lent, checkHookFiles(hookFiles(access), owner)
+}
+
+// others are the cluster's further repositories, which a drill verifies too.
+func (a *app) others(ctx context.Context, s *scene) map[string]drill.OtherRepository {
+	others := map[string]drill.OtherRepository{}
+	for _, c := range s.copies {
+		if c.settings == s.settings {
+			continue
+		}
+		err := c.open(storage.WithPatience(ctx, copyPatience), a, drilling())
+		others[c.name()] = drill.OtherRepository{Repository: c.repository, Err: err}
+	}
+	return others
 }
 
 func (a *app) drillTargets(c *config.Cluster) drill.Targets {

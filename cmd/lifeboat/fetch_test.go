@@ -9,7 +9,7 @@ import (
 
 func TestArchiveGetAnswersWithZeroOneOr254AndNothingElse(t *testing.T) {
 	t.Parallel()
-	in := newInstallation(t, pgtest.Newest(t))
+	in := newFileInstallation(t, pgtest.Newest(t))
 	in.server.Exec(t.Context(), "CREATE TABLE t (n int)")
 	in.switchWAL()
 	segment, dest := "000000010000000000000001", in.path("fetched")

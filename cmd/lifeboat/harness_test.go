@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 )
 
@@ -24,9 +25,10 @@ type installation struct {
 	bin        string // directory of the programs
 	dir        string
 	config     string
-	repository string // its directory; unused where place names another
-	place      string // lines of the configuration that say where the repository is; empty: files
-	keys       string // lines of the configuration that name keys
+	stored     *objectstore.Place // nil: in files, at repository
+	repository string             // its directory; unused where place names another
+	place      string             // lines of the configuration that say where the repository is; empty: files
+	keys       string             // lines of the configuration that name keys
 	server     *pgtest.Cluster
 }
 
@@ -36,8 +38,21 @@ type outcome struct {
 	out, errors string
 }
 
-// newInstallation starts a server that archives through the hook, and makes it known to a new repository.
+// newInstallation starts a server that archives through the hook, and makes it known to a new repository, which is in the
+// kind of place that the environment asks for.
 func newInstallation(t *testing.T, install pgtest.Install) *installation {
+	t.Helper()
+	in := bareInstallation(t, install)
+	in.stored = objectstore.NewPlace(t)
+	in.place, in.keys = in.stored.YAML(t), in.stored.ReaderYAML()
+	in.start(pgtest.Options{DataChecksums: true})
+	in.must("init")
+	return in
+}
+
+// newFileInstallation is newInstallation with a plain repository in files, for tests of the directory itself: that it is moved
+// away or set back, that it is none, and that the rescue page's commands read it.
+func newFileInstallation(t *testing.T, install pgtest.Install) *installation {
 	t.Helper()
 	in := bareInstallation(t, install)
 	in.start(pgtest.Options{DataChecksums: true})

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"lifeboat/storage"
 	"lifeboat/storage/catalog"
 	"lifeboat/verify"
 )
@@ -26,6 +27,27 @@ const setBackHint = "find out who set the repository back, before you rely on it
 // rememberHead compares the repository with what this machine has seen of it and remembers what is there now. It warns,
 // and never stops a command that has work to do.
 func (a *app) rememberHead(ctx context.Context, s *scene) {
+	for _, one := range s.apart(ctx) {
+		a.rememberOne(ctx, one)
+	}
+}
+
+// apart is the scene as seen in each repository by itself that is open: each has a past of its own.
+func (s *scene) apart(ctx context.Context) []*scene {
+	if len(s.copies) == 0 {
+		return []*scene{s}
+	}
+	var list []*scene
+	for _, c := range s.copies {
+		one := &scene{settings: c.settings, bucket: c.bucket, repository: c.repository, name: s.name, config: s.config}
+		if c.repository != nil && one.findCluster(storage.WithPatience(ctx, copyPatience)) == nil && one.cluster != nil {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+func (a *app) rememberOne(ctx context.Context, s *scene) {
 	inventory, err := s.cluster.Inventory(ctx)
 	if err != nil {
 		a.log.Warn("how far the repository has come is not remembered", "error", err)
@@ -60,7 +82,11 @@ func (a *app) compareHead(ctx context.Context, s *scene, inventory *catalog.Inve
 }
 
 func (s *scene) headFile() string {
-	return filepath.Join(s.settings.StateDirectory.Value, s.name+".head.json")
+	name := s.name
+	if repository := s.settings.Repository.Name.Value; repository != "" {
+		name += "." + repository
+	}
+	return filepath.Join(s.settings.StateDirectory.Value, name+".head.json")
 }
 
 // readHead is nil where nothing is remembered.
@@ -118,9 +144,24 @@ func makeStateDirectory(directory string) error {
 
 // checkHead tells of a repository that holds less than it did.
 func (k *checker) checkHead(ctx context.Context, inventory *catalog.Inventory) {
-	lost := k.app.compareHead(ctx, k.scene, inventory)
+	if len(k.scene.copies) == 0 {
+		k.checkOneHead(ctx, k.scene, inventory)
+		return
+	}
+	for _, one := range k.scene.apart(ctx) {
+		alone, err := one.cluster.Inventory(ctx)
+		if err != nil {
+			k.add("set back", "unproven", hintOf(err), "%v", err)
+			continue
+		}
+		k.checkOneHead(ctx, one, alone)
+	}
+}
+
+func (k *checker) checkOneHead(ctx context.Context, s *scene, inventory *catalog.Inventory) {
+	lost := k.app.compareHead(ctx, s, inventory)
 	if len(lost) > 0 {
-		k.add("set back", "fail", fmt.Sprintf(setBackHint, k.scene.headFile()), "%s", strings.Join(lost, "; "))
+		k.add("set back", "fail", fmt.Sprintf(setBackHint, s.headFile()), "%s: %s", s.repository.Location(), strings.Join(lost, "; "))
 	}
 }
 
@@ -128,7 +169,7 @@ func (k *checker) checkHead(ctx context.Context, inventory *catalog.Inventory) {
 func (a *app) addSetBack(ctx context.Context, s *scene, report *verify.Report) error {
 	for _, name := range s.settings.ClusterNames() {
 		one := &scene{settings: s.settings, repository: s.repository, name: name}
-		if a.clusterName != "" && name != a.clusterName {
+		if a.clusterName != "" && name != a.clusterName || !s.settings.Uses(name) {
 			continue
 		}
 		if err := one.findCluster(ctx); err != nil || one.cluster == nil {

@@ -15,11 +15,18 @@ import (
 )
 
 // hookFiles are the files that the restore_command of a restored directory reads, each with what it is.
-func hookFiles(r *config.Repository, from credentialSource, identityFile string) [][2]string {
+func hookFiles(h hookAccess) [][2]string {
 	return [][2]string{
-		{"identity file", identityFile}, {"credentials file", from.file},
-		{"file of certificate authorities", firstOf(r.S3.CAFile.Value, r.GCS.CAFile.Value)},
+		{"identity file", h.identity}, {"credentials file", h.from.file},
+		{"file of certificate authorities", firstOf(h.repository.S3.CAFile.Value, h.repository.GCS.CAFile.Value)},
 	}
+}
+
+// hookAccess is how a restore_command comes by one repository.
+type hookAccess struct {
+	repository *config.Repository
+	from       credentialSource
+	identity   string // absolute path of the identity file, or empty
 }
 
 // checkHookFiles finds out before a byte is restored whether the user as whom PostgreSQL will run can read what its

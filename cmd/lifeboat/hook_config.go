@@ -12,22 +12,36 @@ import (
 // hookConfig is as much of the configuration as fetching WAL takes, for the restore_command of a restored directory. It
 // names files by their absolute paths and holds no secret. What this process knows from its environment only, which
 // PostgreSQL does not have, is written out.
-func hookConfig(s *scene, from credentialSource, identityFile string) []byte {
-	r := &s.settings.Repository
+func hookConfig(cluster string, accesses []hookAccess) []byte {
 	var text strings.Builder
-	fmt.Fprintf(&text, "repository:\n  url: %s\n", yamlString(r.URL.Value))
+	if len(accesses) == 1 {
+		text.WriteString("repository:\n")
+	} else {
+		text.WriteString("repositories:\n")
+	}
+	for _, access := range accesses {
+		if len(accesses) > 1 {
+			fmt.Fprintf(&text, "- name: %s\n", yamlString(access.repository.Name.Value))
+		}
+		writeHookRepository(&text, access)
+	}
+	fmt.Fprintf(&text, "clusters:\n  %s: {}\n", cluster)
+	return []byte(text.String())
+}
+
+func writeHookRepository(text *strings.Builder, access hookAccess) {
+	r, from := access.repository, access.from
+	fmt.Fprintf(text, "  url: %s\n", yamlString(r.URL.Value))
 	switch r.Place().Scheme {
 	case config.SchemeS3:
-		writeSection(&text, "s3", s3HookSettings(r.S3, from))
+		writeSection(text, "s3", s3HookSettings(r.S3, from))
 	case config.SchemeGCS:
-		writeSection(&text, "gcs", [][2]string{
+		writeSection(text, "gcs", [][2]string{
 			{"endpoint", r.GCS.Endpoint.Value}, {"ca_file", r.GCS.CAFile.Value}, {"credentials_file", from.file},
 		})
 	}
-	writeSection(&text, "encryption", [][2]string{{"identity_file", identityFile}})
-	writeSection(&text, "limits", limitSettings(r.Limits))
-	fmt.Fprintf(&text, "clusters:\n  %s: {}\n", s.name)
-	return []byte(text.String())
+	writeSection(text, "encryption", [][2]string{{"identity_file", access.identity}})
+	writeSection(text, "limits", limitSettings(r.Limits))
 }
 
 func s3HookSettings(o *config.S3, from credentialSource) [][2]string {

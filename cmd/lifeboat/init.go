@@ -57,6 +57,18 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return err
 	}
+	var created error
+	for _, view := range settings.Each() {
+		created = errors.Join(created, a.initRepository(ctx, view))
+	}
+	if written && created == nil {
+		a.printSetUp(ctx, settings)
+	}
+	return created
+}
+
+// initRepository makes one repository, and the clusters that use it known to it.
+func (a *app) initRepository(ctx context.Context, settings *config.Config) error {
 	repository, err := a.createRepository(ctx, settings)
 	if err != nil {
 		return err
@@ -64,10 +76,9 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 	a.say("repository ready: %s\n", repository.Location())
 	var registered error
 	for _, name := range settings.ClusterNames() {
-		registered = errors.Join(registered, a.register(ctx, repository, name, settings.Clusters[name]))
-	}
-	if written {
-		a.printSetUp(ctx, settings)
+		if settings.Uses(name) {
+			registered = errors.Join(registered, a.register(ctx, repository, name, settings.Clusters[name]))
+		}
 	}
 	return registered
 }

@@ -39,9 +39,9 @@ type loan struct {
 
 // lendCredentials makes the file where the server's user could not come by the credentials otherwise; from is then where
 // that user finds them. The loan is nil where none is needed.
-func (a *app) lendCredentials(ctx context.Context, s *scene, from credentialSource, owner *restore.Owner) (credentialSource, *loan, error) {
-	directory := s.settings.Scheduler.WorkDirectory
-	r := &s.settings.Repository
+func (a *app) lendCredentials(ctx context.Context, settings *config.Config, from credentialSource, owner *restore.Owner) (credentialSource, *loan, error) {
+	directory := settings.Scheduler.WorkDirectory
+	r := &settings.Repository
 	if r.Place().Scheme != config.SchemeS3 || from.file != "" && readableBy(from.file, owner) == nil {
 		return from, nil, nil
 	}
@@ -152,4 +152,15 @@ func (l *loan) remove() error {
 		return fmt.Errorf("take back the scratch server's credentials: %w", err)
 	}
 	return nil
+}
+
+// loans are those of a drill: one for each repository that needs one.
+type loans []*loan
+
+func (l loans) remove() error {
+	var errs []error
+	for _, one := range l {
+		errs = append(errs, one.remove())
+	}
+	return errors.Join(errs...)
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,6 +53,7 @@ type listing struct {
 	Unfinished       []string        `json:"unfinished"`
 	Problems         []string        `json:"problems"`
 	Findings         []string        `json:"findings"`
+	Repositories     []lackingCopy   `json:"repositories,omitempty"` // where there are several
 }
 
 func (a *app) listCommand() *cobra.Command {
@@ -61,6 +64,7 @@ func (a *app) listCommand() *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return a.list(c.Context()) },
 	}
 	a.identityFlag(c.Flags())
+	a.repositoryFlag(c.Flags())
 	return c
 }
 
@@ -74,6 +78,9 @@ func (a *app) list(ctx context.Context) error {
 		return err
 	}
 	l := newListing(s.cluster, inventory)
+	if l.Repositories, err = s.lacking(ctx); err != nil {
+		return err
+	}
 	if a.json() {
 		err = a.writeJSON(l)
 	} else {
@@ -110,7 +117,7 @@ func newListing(c *catalog.Cluster, inventory *catalog.Inventory) listing {
 	for _, w := range inventory.Windows() {
 		l.Windows = append(l.Windows, window{Timeline: w.Timeline, FromTime: w.FromTime, ToTime: w.ToTime, FromLSN: w.FromLSN, ToLSN: w.ToLSN})
 	}
-	for _, p := range inventory.Problems {
+	for _, p := range damages(inventory) {
 		l.Problems = append(l.Problems, p.Err.Error())
 	}
 	for _, f := range inventory.Findings {
@@ -125,6 +132,7 @@ func (a *app) tellListing(l listing) {
 	a.tellSpans("WAL", l.WAL)
 	a.tellSpans("gaps: moments inside cannot be reached", l.Gaps)
 	a.tellWindows(l.Windows)
+	a.tellLacking(l.Repositories)
 	for _, label := range l.Unfinished {
 		a.out.Printf("\nunfinished backup %s: the next backup removes what a dead one left\n", label)
 	}
@@ -179,4 +187,12 @@ func (a *app) tellWindows(windows []window) {
 // tellFinding says what a refused push was, and when.
 func tellFinding(f catalog.Finding) string {
 	return fmt.Sprintf("%s: %s", stamp(f.Time), f.Detail)
+}
+
+// damages are the inventory's problems but for repositories that are away, which are told as such.
+func damages(inventory *catalog.Inventory) []catalog.Problem {
+	return slices.DeleteFunc(slices.Clone(inventory.Problems), func(p catalog.Problem) bool {
+		var away *catalog.UnreachedError
+		return errors.As(p.Err, &away)
+	})
 }

@@ -11,7 +11,9 @@ import (
 
 // scene is what most commands need: the settings, the repository, and one cluster in both.
 type scene struct {
-	settings   *config.Config
+	settings   *config.Config   // with the repository below alone
+	views      []*config.Config // with each of the cluster's repositories alone, the nearest first
+	copies     []*copied        // where there are several; then cluster is the sum of all
 	bucket     *place
 	repository *catalog.Repository
 	name       string
@@ -42,6 +44,9 @@ func (a *app) openScene(ctx context.Context, u use) (*scene, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(s.views) > 1 {
+		return s, a.openCopies(ctx, s, u)
+	}
 	if s.bucket, s.repository, err = a.openBucket(ctx, s.settings, u); err != nil {
 		return nil, err
 	}
@@ -55,8 +60,14 @@ func (a *app) scene() (*scene, error) {
 		return nil, err
 	}
 	s := &scene{settings: settings}
-	s.name, s.config, err = settings.Cluster(a.clusterName)
-	return s, err
+	if s.name, s.config, err = settings.Cluster(a.clusterName); err != nil {
+		return nil, err
+	}
+	if s.views, err = a.chosen(settings, s.name); err != nil {
+		return nil, err
+	}
+	s.settings = s.views[0]
+	return s, nil
 }
 
 // findCluster looks for the cluster in the repository, which may not know it.

@@ -29,7 +29,11 @@ func (s *scene) owner(directory string) (*restore.Owner, error) {
 
 // ownedByPostgres is a directory that PostgreSQL's user has, or empty where none is known.
 func (s *scene) ownedByPostgres() string {
-	for _, dir := range []string{s.settings.Repository.Place().Directory, s.config.DataDirectory} {
+	directories := []string{}
+	for _, view := range s.views {
+		directories = append(directories, view.Repository.Place().Directory)
+	}
+	for _, dir := range append(directories, s.config.DataDirectory) {
 		if _, err := os.Stat(dir); dir != "" && err == nil {
 			return dir
 		}

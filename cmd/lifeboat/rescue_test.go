@@ -69,6 +69,17 @@ func TestTheRescuePageStopsAtDamage(t *testing.T) {
 			r.stops(says)
 		})
 	}
+	t.Run("segment of another checksum", func(t *testing.T) {
+		t.Parallel()
+		r := newRescue(t, in)
+		path := r.object("wal/*/*/????????????????????????")
+		sum := regexp.MustCompile(`("size":[0-9]+,"sha256":")[0-9a-f]{8}`)
+		changed := sum.ReplaceAllString(readText(t, path), "${1}00000000")
+		if err := errors.Join(os.Chmod(path, 0o600), os.WriteFile(path, []byte(changed), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		r.stops("is missing, without which")
+	})
 }
 
 func TestTheRescuePageStopsAtWhatIsNotSignedOrNotForTheIdentity(t *testing.T) {
@@ -119,7 +130,7 @@ type lost struct {
 
 func plainInstallation(t *testing.T) lost {
 	t.Helper()
-	return lost{installation: newInstallation(t, postgres15(t))}
+	return lost{installation: newFileInstallation(t, postgres15(t))}
 }
 
 // sealedInstallation encrypts and signs. It has no identity.

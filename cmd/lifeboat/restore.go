@@ -52,6 +52,7 @@ func (a *app) restoreCommand() *cobra.Command {
 	flags.IntVar(&f.port, "port", 0, "port of the restored server (default: as in production)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print the plan and write nothing")
 	a.identityFlag(flags)
+	a.repositoryFlag(flags)
 	flags.BoolVar(&f.start, "start", false, "start PostgreSQL and wait until the target is proven reached")
 	return c
 }

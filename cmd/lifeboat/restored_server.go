@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"lifeboat/archive"
+	"lifeboat/cmd/internal/config"
 	"lifeboat/restore"
 	"lifeboat/restore/server"
 )
@@ -31,24 +32,36 @@ func shellQuote(path string) string {
 // restoredHook is the configuration for the restored directory's own restore_command. What that needs is looked for first,
 // as the user as whom PostgreSQL will run.
 func (a *app) restoredHook(s *scene, owner *restore.Owner, start bool) ([]byte, error) {
-	identity, err := a.identityPath(s.settings)
+	var accesses []hookAccess
+	for _, view := range s.views {
+		access, err := a.restoredAccess(view, owner, start)
+		if err != nil {
+			return nil, err
+		}
+		accesses = append(accesses, access)
+	}
+	return hookConfig(s.name, accesses), nil
+}
+
+func (a *app) restoredAccess(settings *config.Config, owner *restore.Owner, start bool) (hookAccess, error) {
+	identity, err := a.identityPath(settings)
+	access := hookAccess{repository: &settings.Repository, from: findCredentials(&settings.Repository), identity: identity}
+	if err == nil {
+		err = checkHookFiles(hookFiles(access), owner)
+	}
 	if err != nil {
-		return nil, err
+		return access, err
 	}
-	from := findCredentials(&s.settings.Repository)
-	if err := checkHookFiles(hookFiles(&s.settings.Repository, from, identity), owner); err != nil {
-		return nil, err
-	}
-	if from.secret && start {
-		return nil, &archive.OperatorError{
+	if access.from.secret && start {
+		return access, &archive.OperatorError{
 			Message: "the store's credentials are in this process's environment only, where the restored server's restore_command does not find them",
 			Hint:    "put them into a file and name it in repository.s3.credentials_file, or restore without --start and start PostgreSQL with them in its own environment",
 		}
 	}
-	if from.secret {
+	if access.from.secret {
 		a.log.Warn("the restored server's restore_command needs the store's credentials, which are in this process's environment only: start PostgreSQL with them in its own")
 	}
-	return hookConfig(s, from, identity), nil
+	return access, nil
 }
 
 // chainVariables lead the SDKs to credentials, and are none themselves: all of this process's environment that a restored

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -151,7 +152,21 @@ func (in *installation) checkStrangers(t *testing.T, identity string) {
 	}
 	in.ends(exitUsage, "restore", "--target-dir", in.path("refused"), "--identity-file", identity).says(t, "chmod 600")
 	in.ends(exitError, "check", "--identity-file", identity).says(t, "chmod 600")
+	in.checkForgeries(t)
 	in.ends(exitUsage, "restore", "--target-dir", in.path("refused"), "--identity-file", in.path("none")).says(t, "there is no such file")
+}
+
+// checkForgeries trusts another key than the one that has signed.
+func (in *installation) checkForgeries(t *testing.T) {
+	t.Helper()
+	trusted := in.keys
+	public := document(t, in.bare("key", "generate", "--signing", in.path("escrow/others"), "--output", "json"))["public_key"]
+	in.keys = regexp.MustCompile(`public_keys: .*`).ReplaceAllString(trusted, fmt.Sprintf("public_keys: [%s]}", public))
+	in.configure(in.server.DSN("postgres"), in.server.DataDir)
+	in.ends(exitFail, "list").says(t, "is not signed by a trusted key")
+	in.ends(exitError, "check").says(t, "is not signed by a trusted key", "own public key is not among those that are trusted")
+	in.keys = trusted
+	in.configure(in.server.DSN("postgres"), in.server.DataDir)
 }
 
 func TestKeysAreMadePrivateAndNeverOverwritten(t *testing.T) {

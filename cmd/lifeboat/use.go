@@ -44,6 +44,7 @@ func fetching() use  { return use{reads: identityIfNamed} } // until its deadlin
 func producing() use { return use{patience: longPatience, writes: true} }
 func reading() use   { return use{patience: longPatience, reads: identityIfNamed} }
 func drilling() use  { return use{patience: longPatience, writes: true, reads: identityIfNamed} }
+func filling() use   { return use{patience: longPatience, writes: true, reads: identityIfPresent} }
 func creating() use  { return use{patience: askPatience, writes: true} }
 func asking() use    { return use{patience: askPatience, reads: identityIfPresent} }
 func checking() use  { return use{patience: checkPatience, writes: true, reads: identityIfPresent} }

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/cmd/internal/config"
 	"lifeboat/cmd/internal/term"
+	"lifeboat/storage"
 	"lifeboat/storage/catalog"
 	"lifeboat/verify"
 )
@@ -21,6 +24,7 @@ func (a *app) verifyCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return a.verify(c.Context(), label) },
 	}
 	a.identityFlag(c.Flags())
+	a.repositoryFlag(c.Flags())
 	c.Flags().StringVar(&label, "backup", "", "check this backup, by its `LABEL`, and what it needs")
 	return c
 }
@@ -30,25 +34,17 @@ func (a *app) verify(ctx context.Context, label string) error {
 	if err != nil {
 		return err
 	}
-	if a.clusterName != "" {
-		if _, _, err := settings.Cluster(a.clusterName); err != nil {
-			return err
-		}
-	}
-	s := &scene{settings: settings}
-	if s.bucket, s.repository, err = a.openBucket(ctx, settings, reading()); err != nil {
-		return err
-	}
-	bar := a.bar()
-	report, err := verify.Repository(ctx, s.repository, verify.Options{
-		Cluster: a.clusterName, Backup: label,
-		Progress: func(p catalog.ScrubProgress) { bar.Show("verifying", p.Bytes, p.BytesTotal) },
-	})
-	bar.Done()
+	views, err := a.verified(settings)
 	if err != nil {
 		return err
 	}
-	if err := a.addSetBack(ctx, s, &report); err != nil {
+	var report verify.Report
+	if len(views) == 1 {
+		report, err = a.verifyOne(ctx, views[0], label)
+	} else {
+		report, err = a.verifyEach(ctx, views, label)
+	}
+	if err != nil {
 		return err
 	}
 	if a.json() {
@@ -60,6 +56,59 @@ func (a *app) verify(ctx context.Context, label string) error {
 		err = verdictCode(string(report.Result()))
 	}
 	return err
+}
+
+// verified is the configuration with each repository alone that is to be verified.
+func (a *app) verified(settings *config.Config) ([]*config.Config, error) {
+	if a.clusterName == "" && a.only == "" {
+		return settings.Each(), nil
+	}
+	name, _, err := settings.Cluster(a.clusterName)
+	if err != nil {
+		return nil, err
+	}
+	return a.chosen(settings, name)
+}
+
+func (a *app) verifyOne(ctx context.Context, settings *config.Config, label string) (report verify.Report, err error) {
+	s := &scene{settings: settings}
+	if s.bucket, s.repository, err = a.openBucket(ctx, settings, reading()); err != nil {
+		return report, err
+	}
+	bar := a.bar()
+	report, err = verify.Repository(ctx, s.repository, verify.Options{
+		Cluster: a.clusterName, Backup: label,
+		Progress: func(p catalog.ScrubProgress) {
+			bar.Show(strings.TrimSpace("verifying "+settings.Repository.Name.Value), p.Bytes, p.BytesTotal)
+		},
+	})
+	bar.Done()
+	if err != nil {
+		return report, err
+	}
+	return report, a.addSetBack(ctx, s, &report)
+}
+
+// verifyEach verifies every repository by itself. One that cannot be read is not proven, and does not keep the others from
+// being read.
+func (a *app) verifyEach(ctx context.Context, views []*config.Config, label string) (verify.Report, error) {
+	var sum verify.Report
+	for _, view := range views {
+		report, err := a.verifyOne(storage.WithPatience(ctx, copyPatience), view, label)
+		if ctx.Err() != nil {
+			return sum, ctx.Err()
+		}
+		if err != nil {
+			report.Findings = []verify.Finding{{Severity: verify.Unproven, Object: "all objects", Detail: err.Error(), Hint: hintOf(err)}}
+		}
+		for _, f := range report.Findings {
+			f.Object = "repository " + view.Repository.Name.Value + ", " + f.Object
+			sum.Findings = append(sum.Findings, f)
+		}
+		sum.Objects += report.Objects
+		sum.Bytes += report.Bytes
+	}
+	return sum, nil
 }
 
 // verdictCode is nil for pass and warn, and otherwise the exit code of a result that was told.

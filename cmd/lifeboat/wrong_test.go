@@ -83,7 +83,7 @@ func TestInitIsHarmlessWhenRepeatedAndSaysWhenItsServerIsAway(t *testing.T) {
 
 func TestADirectoryOfSomethingElseIsNoPlaceForARepository(t *testing.T) {
 	t.Parallel()
-	in := newInstallation(t, pgtest.Newest(t))
+	in := newFileInstallation(t, pgtest.Newest(t))
 	in.repository = in.server.DataDir
 	in.configure(in.server.DSN("postgres"), in.server.DataDir)
 	in.ends(exitError, "init").says(t, "is no repository", "hint: name an empty or a new directory")
@@ -97,7 +97,7 @@ func TestADamagedRepositoryIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t, pgtest.Newest(t))
 	in.must("backup")
-	flip(t, filepath.Join(in.repository, "lifeboat.json"), 0.5)
+	in.flip("lifeboat.json", 0.5)
 	for _, command := range [][]string{{"backup"}, {"list"}, {"verify"}, {"restore", "--target-dir", in.path("r")}, {"drill", "run"}} {
 		in.ends(exitFail, command...).says(t, "damaged", "lifeboat verify")
 	}
@@ -203,34 +203,27 @@ func TestDamageMakesVerifyExitWithThree(t *testing.T) {
 	in := newInstallation(t, pgtest.Newest(t))
 	in.must("backup")
 	in.must("verify")
-	objects := 0
-	err := filepath.WalkDir(in.repository, func(path string, entry os.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() || strings.Contains(path, "/.tmp/") {
-			return err
-		}
-		objects++
-		flip(t, path, 0.7)
+	objects := in.stored.Objects(t, "")
+	for _, key := range objects {
+		in.flip(key, 0.7)
 		if o := in.run("verify"); o.code != exitFail && o.code != exitError {
-			t.Errorf("%s flipped: exit code %d\n%s", path, o.code, o.out)
+			t.Errorf("%s flipped: exit code %d\n%s", key, o.code, o.out)
 		}
-		flip(t, path, 0.7)
-		return nil
-	})
-	if err != nil || objects < 6 {
-		t.Fatalf("%d objects, %v", objects, err)
+		in.flip(key, 0.7)
+	}
+	if len(objects) < 6 {
+		t.Fatalf("%d objects", len(objects))
 	}
 	in.must("verify")
 }
 
-// flip inverts one byte of a file, at a share of its length.
-func flip(t *testing.T, path string, share float64) {
-	t.Helper()
-	raw, err := os.ReadFile(path)
-	if err != nil || len(raw) == 0 {
-		t.Fatalf("%s: %d bytes, %v", path, len(raw), err)
+// flip inverts one byte of an object, at a share of its length.
+func (in *installation) flip(key string, share float64) {
+	in.t.Helper()
+	raw := in.stored.Read(in.t, key)
+	if len(raw) == 0 {
+		in.t.Fatalf("%s is empty", key)
 	}
 	raw[int(share*float64(len(raw)-1))] ^= 0xff
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	in.stored.Write(in.t, key, raw)
 }

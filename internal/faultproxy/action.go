@@ -1,7 +1,6 @@
 package faultproxy
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 // Action is what a rule does to a request or its answer. The zero Action does nothing and never fires.
 type Action struct {
 	name string
+	with string // what the action was given, for its rule's text
 	// before comes before the server is asked, and reports whether it has ended the exchange.
 	before func(x *exchange) bool
 	// upload replaces the body of the request on its way to the server. It calls fire when the effect is felt.
@@ -23,7 +23,7 @@ type Action struct {
 
 // Delay lets the request wait before it goes to the server.
 func Delay(d time.Duration) Action {
-	return Action{name: fmt.Sprintf("delay %s", d), before: func(x *exchange) bool {
+	return Action{name: "delay", with: d.String(), before: func(x *exchange) bool {
 		x.pause(d)
 		return false
 	}}
@@ -78,7 +78,7 @@ func StallLost() Action {
 
 // Leave makes the endpoint vanish for d, this request included; see Proxy.Leave.
 func Leave(d time.Duration) Action {
-	return Action{name: fmt.Sprintf("leave %s", d), before: func(x *exchange) bool {
+	return Action{name: "leave", with: d.String(), before: func(x *exchange) bool {
 		x.sever(true)
 		x.proxy.Leave(d)
 		return true
@@ -87,7 +87,7 @@ func Leave(d time.Duration) Action {
 
 // Answer answers in the server's place, which hears nothing of the request.
 func Answer(status int, contentType, body string) Action {
-	return answering(fmt.Sprintf("answer %d %s", status, contentType), status, contentType, body, nil)
+	return answering("answer "+strconv.Itoa(status), status, contentType, body, nil)
 }
 
 func answering(name string, status int, contentType, body string, header http.Header) Action {

@@ -11,7 +11,7 @@ import (
 // CutAnswer ends the connection after n bytes of the answer's body. An answer that is no longer stays whole.
 func CutAnswer(n int64) Action {
 	return Action{
-		name: fmt.Sprintf("cut answer at %d", n),
+		name: "cut answer", with: at(n),
 		answer: func(_ *exchange, _ *http.Response, body io.Reader, fire func()) io.Reader {
 			return &endingReader{body: body, left: n, fire: fire, end: func() {}}
 		},
@@ -21,7 +21,7 @@ func CutAnswer(n int64) Action {
 // CutUpload resets both connections after n bytes of the request's body, so that the server has a part of it.
 func CutUpload(n int64) Action {
 	return Action{
-		name: fmt.Sprintf("cut upload at %d", n),
+		name: "cut upload", with: at(n),
 		upload: func(_ *exchange, body io.Reader, fire func()) io.Reader {
 			return &endingReader{body: body, left: n, fire: fire, end: func() {}}
 		},
@@ -31,12 +31,14 @@ func CutUpload(n int64) Action {
 // StallAnswer sends nothing more after n bytes of the answer's body, until the client goes away.
 func StallAnswer(n int64) Action {
 	return Action{
-		name: fmt.Sprintf("stall answer at %d", n),
+		name: "stall answer", with: at(n),
 		answer: func(x *exchange, _ *http.Response, body io.Reader, fire func()) io.Reader {
 			return &endingReader{body: body, left: n, fire: fire, end: x.hang}
 		},
 	}
 }
+
+func at(n int64) string { return fmt.Sprintf("at %d", n) }
 
 // endingReader breaks off after some bytes.
 type endingReader struct {
@@ -64,7 +66,7 @@ func (r *endingReader) Read(p []byte) (int, error) {
 // SlowAnswer lets the first bytes of the answer's body trickle at so many bytes a second; a count below zero means all.
 func SlowAnswer(bytesPerSecond, first int64) Action {
 	return Action{
-		name: fmt.Sprintf("slow answer, %d B/s", bytesPerSecond),
+		name: "slow answer", with: fmt.Sprintf("%d bytes at %d a second", first, bytesPerSecond),
 		answer: func(x *exchange, _ *http.Response, body io.Reader, fire func()) io.Reader {
 			return newSlowReader(x, body, bytesPerSecond, first, fire)
 		},
@@ -74,7 +76,7 @@ func SlowAnswer(bytesPerSecond, first int64) Action {
 // SlowUpload is SlowAnswer for the body of the request.
 func SlowUpload(bytesPerSecond, first int64) Action {
 	return Action{
-		name: fmt.Sprintf("slow upload, %d B/s", bytesPerSecond),
+		name: "slow upload", with: fmt.Sprintf("%d bytes at %d a second", first, bytesPerSecond),
 		upload: func(x *exchange, body io.Reader, fire func()) io.Reader {
 			return newSlowReader(x, body, bytesPerSecond, first, fire)
 		},
@@ -121,7 +123,7 @@ func (r *slowReader) Read(p []byte) (int, error) {
 // or JSON pass, for nothing but the connection's own encryption protects those.
 func FlipAnswer(n int64) Action {
 	return Action{
-		name: FlippedAnswer,
+		name: FlippedAnswer, with: at(n),
 		answer: func(_ *exchange, answer *http.Response, body io.Reader, fire func()) io.Reader {
 			if !carriesObject(answer) {
 				return body
@@ -150,7 +152,7 @@ func carriesObject(answer *http.Response) bool {
 // FlipUpload inverts all bits of the byte at offset n in the body of a request.
 func FlipUpload(n int64) Action {
 	return Action{
-		name: "flip upload",
+		name: "flip upload", with: at(n),
 		upload: func(_ *exchange, body io.Reader, fire func()) io.Reader {
 			return &flipReader{body: body, at: n, fire: fire}
 		},

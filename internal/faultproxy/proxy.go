@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -25,11 +24,11 @@ type Proxy struct {
 	ended    context.Context // ends with the proxy, and with it everything that hangs
 	end      context.CancelFunc
 	running  sync.WaitGroup
+	clients  connections
 
 	mu     sync.Mutex // guards what follows
 	server *http.Server
-	open   map[net.Conn]bool // connections from clients
-	back   *time.Timer       // of the present absence
+	back   *time.Timer // of the present absence
 	closed bool
 }
 
@@ -54,7 +53,7 @@ func start(target string, script *Script) (*Proxy, error) {
 		return nil, fmt.Errorf("target %q is not an http URL without a path", target)
 	}
 	upstream := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
-	p := &Proxy{target: u, upstream: upstream, open: map[net.Conn]bool{}}
+	p := &Proxy{target: u, upstream: upstream}
 	p.Follow(script)
 	p.ended, p.end = context.WithCancel(context.Background())
 	if p.port, err = reservePort(); err != nil {
@@ -138,7 +137,7 @@ func (p *Proxy) serve() error {
 	}
 	server := &http.Server{
 		Handler:   http.HandlerFunc(p.handle),
-		ConnState: p.noteConnection,
+		ConnState: p.clients.note,
 		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	p.server = server
@@ -146,26 +145,12 @@ func (p *Proxy) serve() error {
 	return nil
 }
 
-// noteConnection keeps count of who is connected.
-func (p *Proxy) noteConnection(c net.Conn, state http.ConnState) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch state {
-	case http.StateNew:
-		p.open[c] = true
-	case http.StateClosed, http.StateHijacked:
-		delete(p.open, c)
-	}
-}
-
 // stopServing resets all connections, as when the machine goes away. The caller holds the lock.
 func (p *Proxy) stopServing() {
 	if p.server == nil {
 		return
 	}
-	for c := range p.open {
-		lingerNot(c)
-	}
+	p.clients.lingerNot()
 	_ = p.server.Close() // it listens no more, whatever it says
 	p.server = nil
 }

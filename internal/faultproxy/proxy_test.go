@@ -416,6 +416,36 @@ func TestLeavingCutsWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+// Clients that never cease to come must not keep the proxy from leaving, nor from coming back.
+func TestLeavesAndReturnsUnderLoad(t *testing.T) {
+	t.Parallel()
+	_, p := scene(t)
+	done := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					_, _, _ = ask(t.Context(), http.MethodGet, p.URL(), "") // most of them fail
+				}
+			}
+		})
+	}
+	for range 300 {
+		p.Leave(time.Millisecond)
+		time.Sleep(time.Millisecond)
+	}
+	close(done)
+	clients.Wait()
+	p.Return()
+	if _, body, err := ask(t.Context(), http.MethodGet, p.URL(), ""); body != text || err != nil {
+		t.Errorf("back again: %q, %v", body, err)
+	}
+}
+
 func TestCalmEndsTheTrouble(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

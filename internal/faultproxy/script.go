@@ -133,7 +133,8 @@ func (r *state) fire() {
 }
 
 func (r *state) String() string {
-	return fmt.Sprintf("%s %s after %d, %d times: %s", orAny(r.Method), orAny(r.URI), r.After, r.times(), r.Action.name)
+	what := strings.TrimSpace(r.Action.name + " " + r.Action.with)
+	return fmt.Sprintf("%s %s after %d, %d times: %s", orAny(r.Method), orAny(r.URI), r.After, r.times(), what)
 }
 
 func orAny(s string) string {

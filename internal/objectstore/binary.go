@@ -1,5 +1,6 @@
 // Package objectstore starts real servers of object storage for tests: one for S3, one for Google Cloud Storage. They
-// listen on loopback, keep their objects in the test's temporary directory, and end with the test.
+// listen on loopback, keep their objects in a temporary directory or in memory, and end with the test, or with the test's
+// process where tests share one. A Place is a repository's place in one of them, or in files.
 package objectstore
 
 import (
@@ -9,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
-	"testing"
 )
 
 // packages are where the servers' programs are built from, in the module .ci/servers.
@@ -18,14 +18,13 @@ var packages = map[string]string{
 	"fake-gcs-server": "github.com/fsouza/fake-gcs-server",
 }
 
-// binary is the path of a server's program, which is built where it is not there yet.
-func binary(t *testing.T, name string) string {
-	t.Helper()
+// program is the path of a server's program, which is built where it is not there yet.
+func program(name string) (string, error) {
 	path, err := build(name)
 	if err != nil {
-		t.Fatalf("build %s: %v", name, err)
+		return "", fmt.Errorf("build %s: %w", name, err)
 	}
-	return path
+	return path, nil
 }
 
 func build(name string) (string, error) {

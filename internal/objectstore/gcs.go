@@ -21,30 +21,32 @@ type GCSServer struct {
 // sent twice for two.
 func GCS(t *testing.T) GCSServer {
 	t.Helper()
-	var err error
-	for range 3 { // another process may take the port that was free
-		var s GCSServer
-		if s, err = startGCS(t); err == nil {
-			return s
-		}
-	}
-	t.Fatal(err)
-	return GCSServer{}
-}
-
-func startGCS(t *testing.T) (GCSServer, error) {
-	t.Helper()
-	address := loopback(t)
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
+	s := forTest(t, launchGCS)
+	if err := s.makeBucket(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s := GCSServer{Endpoint: "http://" + address, Bucket: "bucket"}
-	cmd := exec.Command(binary(t, "fake-gcs-server"), "-backend", "memory", "-scheme", "http", "-host", host, "-port", port, "-log-level", "error")
-	if err := start(t, cmd, s.Endpoint+"/_internal/healthcheck"); err != nil {
-		return s, err
+	return s
+}
+
+// launchGCS starts a server, which has no bucket yet, and keeps its log in a directory.
+func launchGCS(dir string) (GCSServer, *process, error) {
+	s := GCSServer{Bucket: "bucket"}
+	path, err := program("fake-gcs-server")
+	if err != nil {
+		return s, nil, err
 	}
-	return s, s.makeBucket(t.Context())
+	address, err := loopback()
+	if err != nil {
+		return s, nil, err
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return s, nil, err
+	}
+	s.Endpoint = "http://" + address
+	cmd := exec.Command(path, "-backend", "memory", "-scheme", "http", "-host", host, "-port", port, "-log-level", "error")
+	p, err := launch(cmd, s.Endpoint+"/_internal/healthcheck", dir)
+	return s, p, err
 }
 
 func (s GCSServer) makeBucket(ctx context.Context) error {

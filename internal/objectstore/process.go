@@ -15,51 +15,84 @@ import (
 
 const ready = 30 * time.Second // until a server answers
 
+// tries is how often a server is started: another process may take the port that was free.
+const tries = 3
+
 // loopback gives an address that nobody listens on; by the time it is used somebody may.
-func loopback(t *testing.T) string {
-	t.Helper()
+func loopback() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer l.Close()
-	return l.Addr().String()
+	return l.Addr().String(), nil
 }
 
-// start runs a server until the end of the test, and waits until url answers.
-func start(t *testing.T, cmd *exec.Cmd, url string) error {
-	t.Helper()
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+// process is a server that runs until it is stopped, or until this process ends.
+type process struct {
+	cmd   *exec.Cmd
+	ended <-chan struct{}
+}
+
+func (p *process) stop() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.ended
+}
+
+// launch runs a server, which writes its log into a directory, and waits until url answers.
+func launch(cmd *exec.Cmd, url, dir string) (*process, error) {
+	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
-	ended, err := run(cmd)
-	if err != nil {
-		return err
+	p := &process{cmd: cmd}
+	if p.ended, err = run(cmd); err != nil {
+		return nil, err
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		<-ended
-	})
+	if what := p.await(url); what != "" {
+		p.stop()
+		return nil, failure(cmd, what, log.Name())
+	}
+	return p, nil
+}
+
+// await waits until the server answers, or says what became of it.
+func (p *process) await(url string) string {
 	timeout := time.After(ready)
 	for {
 		answered := answers(url)
 		select {
-		case <-ended:
-			return failure(cmd, "ended", log.Name())
+		case <-p.ended:
+			return "ended"
 		default:
 		}
 		if answered {
-			return nil
+			return ""
 		}
 		select {
 		case <-timeout:
-			return failure(cmd, "does not answer", log.Name())
+			return "does not answer"
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// forTest starts a server that ends with the test.
+func forTest[S any](t *testing.T, launch func(dir string) (S, *process, error)) S {
+	t.Helper()
+	var err error
+	for range tries {
+		var server S
+		var p *process
+		if server, p, err = launch(t.TempDir()); err == nil {
+			t.Cleanup(p.stop)
+			return server
+		}
+	}
+	t.Fatal(err)
+	panic("unreachable")
 }
 
 // run starts a program that dies with this process. The kernel sees to that when the thread ends that started it, so one

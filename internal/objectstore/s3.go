@@ -22,21 +22,19 @@ type Server struct {
 // S3 starts a versitygw on a file system.
 func S3(t *testing.T) Server {
 	t.Helper()
-	var err error
-	for range 3 { // another process may take the port that was free
-		var s Server
-		if s, err = startS3(t); err == nil {
-			return s
-		}
-	}
-	t.Fatal(err)
-	return Server{}
+	return forTest(t, launchS3)
 }
 
-func startS3(t *testing.T) (Server, error) {
-	t.Helper()
-	root := t.TempDir()
-	address := loopback(t)
+// launchS3 starts a server that keeps everything below a directory.
+func launchS3(root string) (Server, *process, error) {
+	path, err := program("versitygw")
+	if err != nil {
+		return Server{}, nil, err
+	}
+	address, err := loopback()
+	if err != nil {
+		return Server{}, nil, err
+	}
 	s := Server{
 		Endpoint: "http://" + address, Region: "us-east-1", AccessKey: "tester", SecretKey: rand.Text(), Bucket: "bucket",
 		Directory: filepath.Join(root, "objects", "bucket"),
@@ -44,16 +42,17 @@ func startS3(t *testing.T) (Server, error) {
 	side := filepath.Join(root, "side")
 	for _, dir := range []string{s.Directory, side} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
+			return s, nil, err
 		}
 	}
 	arguments := []string{"--port", address, "--region", s.Region, "--quiet", "--keep-alive", "--health", "/health", "posix"}
 	if !takesAttributes(root) {
 		arguments = append(arguments, "--sidecar", side)
 	}
-	cmd := exec.Command(binary(t, "versitygw"), append(arguments, filepath.Dir(s.Directory))...)
+	cmd := exec.Command(path, append(arguments, filepath.Dir(s.Directory))...)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+s.AccessKey, "ROOT_SECRET_ACCESS_KEY="+s.SecretKey)
-	return s, start(t, cmd, s.Endpoint+"/health")
+	p, err := launch(cmd, s.Endpoint+"/health", root)
+	return s, p, err
 }
 
 // takesAttributes reports whether files in dir may have extended attributes, where the server keeps its metadata.

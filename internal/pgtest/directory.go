@@ -86,6 +86,10 @@ func reachable(path string) bool {
 	return err == nil
 }
 
+// ProcessDirectory is this test process's own directory, for what all its tests share. The next test process that wants
+// one removes it, once this process is gone.
+func ProcessDirectory() (string, error) { return processDirectory() }
+
 // processDirectory makes this test process's own directory, and removes those of processes that are gone.
 var processDirectory = sync.OnceValues(func() (string, error) {
 	base, err := baseDirectory()

@@ -13,6 +13,9 @@ func (c *Cluster) Record(ctx context.Context, label string) (Record, error) {
 	if err := checkID("backup", label); err != nil {
 		return Record{}, err
 	}
+	if c.copies != nil {
+		return ask(ctx, c.copies, func(ctx context.Context, c *Cluster) (Record, error) { return c.Record(ctx, label) })
+	}
 	rec, _, err := c.record(ctx, label)
 	if err != nil {
 		return Record{}, fmt.Errorf("backup %s: %w", label, err)

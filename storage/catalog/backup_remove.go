@@ -17,7 +17,11 @@ func (c *Cluster) RemoveUnfinished(ctx context.Context, label string) error {
 	if err := checkID("remove unfinished backup", label); err != nil {
 		return err
 	}
-	if err := c.removeUnfinished(ctx, label); err != nil {
+	remove := c.removeUnfinished
+	if c.copies != nil {
+		remove = c.copies.removeUnfinished
+	}
+	if err := remove(ctx, label); err != nil {
 		return fmt.Errorf("remove unfinished backup %s: %w", label, err)
 	}
 	return nil

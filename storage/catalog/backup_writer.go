@@ -41,17 +41,36 @@ type BackupWriter struct {
 }
 
 // StartBackup claims the label by storing its started document: of several writers one succeeds, the others get
-// storage.ErrExists. The uploads of the backup end with ctx. The caller ends it by Commit or Abort.
+// storage.ErrExists. The uploads of the backup end with ctx, and go to the nearest copy that took the document. The caller ends it by Commit or Abort.
 func (c *Cluster) StartBackup(ctx context.Context, started StartedBackup) (*BackupWriter, error) {
 	if err := checkID("start backup", started.Label); err != nil {
 		return nil, err
 	}
-	if err := c.claimDocument(ctx, c.startedKey(started.Label), kindStarted, started); err != nil {
-		return nil, fmt.Errorf("start backup %s: %w", started.Label, err)
+	if c.copies != nil {
+		return ask(ctx, c.copies, func(hurried context.Context, c *Cluster) (*BackupWriter, error) {
+			if err := c.claimLabel(hurried, started); err != nil {
+				return nil, err
+			}
+			return c.newBackup(ctx, started), nil
+		})
 	}
+	if err := c.claimLabel(ctx, started); err != nil {
+		return nil, err
+	}
+	return c.newBackup(ctx, started), nil
+}
+
+func (c *Cluster) claimLabel(ctx context.Context, started StartedBackup) error {
+	if err := c.claimDocument(ctx, c.startedKey(started.Label), kindStarted, started); err != nil {
+		return fmt.Errorf("start backup %s: %w", started.Label, err)
+	}
+	return nil
+}
+
+func (c *Cluster) newBackup(ctx context.Context, started StartedBackup) *BackupWriter {
 	w := &BackupWriter{cluster: c, started: started, packSize: packSize}
 	w.ctx, w.cancel = context.WithCancel(ctx)
-	return w, nil
+	return w
 }
 
 // NewStream begins a further stream of packs. It may be called by several goroutines. The uploads of the stream end
@@ -115,7 +134,7 @@ func (w *BackupWriter) Commit(ctx context.Context, rec Record) error {
 	if err := w.storeRecord(ctx, rec); err != nil {
 		return fmt.Errorf("commit backup %s: %w", w.started.Label, err)
 	}
-	if err := w.checkStillStarted(ctx); err != nil {
+	if err := w.cluster.checkStillStarted(ctx, rec.Label); err != nil {
 		return fmt.Errorf("commit backup %s: %w", w.started.Label, err)
 	}
 	w.Abort()
@@ -152,14 +171,14 @@ func (w *BackupWriter) checkRecord(rec Record) error {
 
 // checkStillStarted withdraws the record where somebody has taken the backup for dead and begun to delete it. Who
 // deletes removes the started document first and then looks for the record, so that one of the two sees the other.
-func (w *BackupWriter) checkStillStarted(ctx context.Context) error {
-	_, err := w.cluster.bucket.Stat(ctx, w.cluster.startedKey(w.started.Label))
+func (c *Cluster) checkStillStarted(ctx context.Context, label string) error {
+	_, err := c.bucket.Stat(ctx, c.startedKey(label))
 	if !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
-	key := w.cluster.recordKey(w.started.Label)
-	for _, key := range []string{key, key + signatureSuffix} {
-		if err := w.cluster.bucket.Delete(ctx, key); err != nil {
+	record := c.recordKey(label)
+	for _, key := range []string{record, record + signatureSuffix} {
+		if err := c.bucket.Delete(ctx, key); err != nil {
 			return fmt.Errorf("withdraw the record: %w", err)
 		}
 	}

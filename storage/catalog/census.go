@@ -15,6 +15,9 @@ func (c *Cluster) PutCensus(ctx context.Context, id string, body json.RawMessage
 	if err := checkID("census", id); err != nil {
 		return err
 	}
+	if c.copies != nil {
+		return put(ctx, c.copies, func(ctx context.Context, c *Cluster) error { return c.PutCensus(ctx, id, body) })
+	}
 	key := c.censusKey(id)
 	document, err := c.sealNamed(named{ID: id, Body: body})
 	if err != nil {
@@ -36,6 +39,9 @@ func (c *Cluster) Census(ctx context.Context, id string) (json.RawMessage, error
 	if err := checkID("census", id); err != nil {
 		return nil, err
 	}
+	if c.copies != nil {
+		return ask(ctx, c.copies, func(ctx context.Context, c *Cluster) (json.RawMessage, error) { return c.Census(ctx, id) })
+	}
 	key := c.censusKey(id)
 	raw, err := c.getSigned(ctx, key, kindCensus)
 	if err != nil {
@@ -56,6 +62,9 @@ func (c *Cluster) decodeCensus(key, id string, raw []byte) (json.RawMessage, err
 
 // CensusIDs lists the censuses, oldest first.
 func (c *Cluster) CensusIDs(ctx context.Context) ([]string, error) {
+	if c.copies != nil {
+		return c.copies.unionOfIDs(ctx, func(ctx context.Context, c *Cluster) ([]string, error) { return c.CensusIDs(ctx) })
+	}
 	var ids []string
 	for info, err := range c.bucket.List(ctx, c.censusPrefix()) {
 		if err != nil {

@@ -25,6 +25,7 @@ type Cluster struct {
 	identity Identity
 	root     string // what the keys of its data start with
 	codecs   *codecs
+	copies   *copies // of which this is the sum; nil where there is one repository only
 }
 
 // clusterBody is the body of a cluster's document.

@@ -41,6 +41,9 @@ func (c *Cluster) PutEvidence(ctx context.Context, id string, files map[string][
 	if err := checkID("drill", id); err != nil {
 		return err
 	}
+	if c.copies != nil {
+		return put(ctx, c.copies, func(ctx context.Context, c *Cluster) error { return c.PutEvidence(ctx, id, files, body) })
+	}
 	for name := range files {
 		if err := checkEvidenceFile(name); err != nil {
 			return err
@@ -101,6 +104,9 @@ func checkEvidenceFile(name string) error {
 // Evidence reads the body of the document about a drill. storage.ErrNotFound where there is none of the id,
 // *DamagedError, *VersionError, *UnsignedError, seal.ErrNoIdentity, *seal.WrongIdentityError.
 func (c *Cluster) Evidence(ctx context.Context, id string) (json.RawMessage, error) {
+	if c.copies != nil {
+		return ask(ctx, c.copies, func(ctx context.Context, c *Cluster) (json.RawMessage, error) { return c.Evidence(ctx, id) })
+	}
 	document, err := c.evidence(ctx, id)
 	return document.Body, err
 }
@@ -108,6 +114,9 @@ func (c *Cluster) Evidence(ctx context.Context, id string) (json.RawMessage, err
 // EvidenceFile reads a file of a drill, proven to be the one that its document stands for. storage.ErrNotFound where the
 // drill left no file of the name.
 func (c *Cluster) EvidenceFile(ctx context.Context, id, name string) ([]byte, error) {
+	if c.copies != nil {
+		return ask(ctx, c.copies, func(ctx context.Context, c *Cluster) ([]byte, error) { return c.EvidenceFile(ctx, id, name) })
+	}
 	document, err := c.evidence(ctx, id)
 	if err != nil {
 		return nil, err
@@ -172,6 +181,9 @@ func (c *Cluster) decodeEvidence(key, id string, raw []byte) (evidenceBody, erro
 
 // EvidenceIDs lists the drills that left evidence, oldest first.
 func (c *Cluster) EvidenceIDs(ctx context.Context) ([]string, error) {
+	if c.copies != nil {
+		return c.copies.unionOfIDs(ctx, func(ctx context.Context, c *Cluster) ([]string, error) { return c.EvidenceIDs(ctx) })
+	}
 	var ids []string
 	for info, err := range c.bucket.List(ctx, c.drillPrefix()) {
 		if err != nil {

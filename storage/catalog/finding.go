@@ -44,6 +44,9 @@ func (c *Cluster) PutFinding(ctx context.Context, f Finding) error {
 	if err := checkID("finding of kind", f.Kind); err != nil {
 		return err
 	}
+	if c.copies != nil {
+		return put(ctx, c.copies, func(ctx context.Context, c *Cluster) error { return c.PutFinding(ctx, f) })
+	}
 	err := c.claimDocument(ctx, c.findingKey(f.id()), kindFinding, f)
 	if err != nil && !errors.Is(err, storage.ErrExists) {
 		return fmt.Errorf("store finding about %s: %w", f.Name, err)
@@ -53,6 +56,9 @@ func (c *Cluster) PutFinding(ctx context.Context, f Finding) error {
 
 // Findings reads all findings, oldest first. One that cannot be read is an error.
 func (c *Cluster) Findings(ctx context.Context) ([]Finding, error) {
+	if c.copies != nil {
+		return c.copies.findings(ctx)
+	}
 	found, problems, err := c.findings(ctx)
 	for _, p := range problems {
 		err = errors.Join(err, p.Err)

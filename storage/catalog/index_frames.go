@@ -7,8 +7,21 @@ import (
 	"io"
 )
 
+// FromCopies calls read with the index as each copy holds it, the nearest first, until it returns nil. An error of read
+// is taken for the copy's, so that the next one follows. Where there is one repository only, it is called once.
+func (ix *Index) FromCopies(ctx context.Context, read func(ctx context.Context, from *Index) error) error {
+	if ix.copies == nil {
+		return read(ctx, ix)
+	}
+	return put(ctx, ix.copies, func(ctx context.Context, c *Cluster) error {
+		from := *ix
+		from.cluster, from.copies = c, nil
+		return read(ctx, &from)
+	})
+}
+
 // ReadPack opens a range of a pack, whole frames for DecodeFrame to check and expand, which the caller closes. A sealed
-// pack is opened on the way.
+// pack is opened on the way. Of several copies it is the one that the index was opened in, see FromCopies.
 func (ix *Index) ReadPack(ctx context.Context, pack uint32, offset, length int64) (io.ReadCloser, error) {
 	if int(pack) >= len(ix.packs) {
 		return nil, fmt.Errorf("read pack %d: the backup has %d", pack, len(ix.packs))
@@ -64,8 +77,16 @@ func (ix *Index) ReadAt(ctx context.Context, path string, p []byte, off int64) (
 	return n, nil
 }
 
-// readFrame fetches and expands frame i of a file.
-func (ix *Index) readFrame(ctx context.Context, e FileEntry, i int, dst []byte) ([]byte, error) {
+// readFrame fetches and expands frame i of a file, from any copy where it is whole.
+func (ix *Index) readFrame(ctx context.Context, e FileEntry, i int, dst []byte) (plain []byte, err error) {
+	err = ix.FromCopies(ctx, func(ctx context.Context, from *Index) error {
+		plain, err = from.readFrameHere(ctx, e, i, dst)
+		return err
+	})
+	return plain, err
+}
+
+func (ix *Index) readFrameHere(ctx context.Context, e FileEntry, i int, dst []byte) ([]byte, error) {
 	f := e.Frames[i]
 	r, err := ix.ReadPack(ctx, f.Pack, f.Offset, int64(f.Length))
 	if err != nil {

@@ -22,12 +22,21 @@ type Index struct {
 	packs   []packRef
 	blocks  []blockRef
 	decoder *frameDecoder
+	copies  *copies // that hold the same objects; nil where there is one repository only
 }
 
 // OpenIndex reads the pack table and the directory of a backup's index, in one request. Damage is a *DamagedError; a
 // sealed index that cannot be opened is seal.ErrNoIdentity or a *seal.WrongIdentityError.
 func (c *Cluster) OpenIndex(ctx context.Context, rec Record) (*Index, error) {
-	ix, err := c.openIndex(ctx, rec)
+	open := func(ctx context.Context, c *Cluster) (*Index, error) { return c.openIndex(ctx, rec) }
+	if c.copies != nil {
+		ix, err := ask(ctx, c.copies, open)
+		if err == nil {
+			ix.copies = c.copies
+		}
+		return ix, err
+	}
+	ix, err := open(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("open index of backup %s: %w", rec.Label, err)
 	}
@@ -136,13 +145,12 @@ func blocksInOneRead(blocks []blockRef) int {
 
 // yieldBlocks reads neighbouring blocks and yields their entries until the caller has enough.
 func (ix *Index) yieldBlocks(ctx context.Context, blocks []blockRef, yield func(FileEntry, error) bool) (more bool, err error) {
-	start, last := blocks[0].offset, blocks[len(blocks)-1]
-	raw, err := ix.readRange(ctx, start, last.offset+last.length-start)
+	raw, err := ix.readBlocks(ctx, blocks)
 	if err != nil {
 		return false, err
 	}
 	for _, b := range blocks {
-		entries, err := ix.decodeBlock(b, raw[b.offset-start:][:b.length])
+		entries, err := ix.decodeBlock(b, raw[b.offset-blocks[0].offset:][:b.length])
 		if err != nil {
 			return false, err
 		}
@@ -155,10 +163,33 @@ func (ix *Index) yieldBlocks(ctx context.Context, blocks []blockRef, yield func(
 	return true, nil
 }
 
+// readBlocks reads neighbouring blocks, from any copy whose bytes are those that the directory stands for.
+func (ix *Index) readBlocks(ctx context.Context, blocks []blockRef) (raw []byte, err error) {
+	start, last := blocks[0].offset, blocks[len(blocks)-1]
+	err = ix.FromCopies(ctx, func(ctx context.Context, from *Index) error {
+		raw, err = from.readRange(ctx, start, last.offset+last.length-start)
+		for _, b := range blocks {
+			if err == nil {
+				err = from.checkBlock(b, raw[b.offset-start:][:b.length])
+			}
+		}
+		return err
+	})
+	return raw, err
+}
+
+// checkBlock checks the stored bytes of a block against the directory.
+func (ix *Index) checkBlock(b blockRef, raw []byte) error {
+	if frameSum(raw) != b.sum {
+		return damaged(ix.key, "block at %d has another checksum than the directory says", b.offset)
+	}
+	return nil
+}
+
 // decodeBlock checks a block against the directory and decodes its entries.
 func (ix *Index) decodeBlock(b blockRef, raw []byte) ([]FileEntry, error) {
-	if frameSum(raw) != b.sum {
-		return nil, damaged(ix.key, "block at %d has another checksum than the directory says", b.offset)
+	if err := ix.checkBlock(b, raw); err != nil {
+		return nil, err
 	}
 	plain, err := ix.decoder.block(raw)
 	if err != nil {
@@ -210,7 +241,7 @@ func (ix *Index) File(ctx context.Context, path string) (FileEntry, error) {
 		return FileEntry{}, fmt.Errorf("file %q of the backup: %w", path, storage.ErrNotFound)
 	}
 	b := ix.blocks[after-1]
-	raw, err := ix.readRange(ctx, b.offset, b.length)
+	raw, err := ix.readBlocks(ctx, ix.blocks[after-1:after])
 	if err != nil {
 		return FileEntry{}, fmt.Errorf("file %q of the backup: %w", path, err)
 	}

@@ -28,7 +28,11 @@ type Inventory struct {
 
 	// Problems are the objects that could not be understood. Nothing is concluded from them: a segment with a damaged
 	// header counts as missing, and a timeline with a damaged history offers nothing.
-	Problems         []Problem
+	Problems []Problem
+	// Unreached names the copies that could not be asked, each of which is a problem, too (*UnreachedError). What they hold
+	// may be missing from all of this.
+	Unreached []string
+
 	damagedHistories map[wal.TimelineID]bool
 
 	// Locked are the sealed objects that were read and could not be opened, with why. All that their plain parts say
@@ -58,15 +62,24 @@ type WALRun struct {
 // Inventory lists the cluster's objects once and reads its records, histories, findings, and the headers of the last
 // segments. An object that cannot be read is an error; one that is damaged is a problem in the result.
 func (c *Cluster) Inventory(ctx context.Context) (*Inventory, error) {
+	if c.copies != nil {
+		return c.copies.inventory(ctx, c)
+	}
 	inv := &Inventory{Cluster: c.name, Identity: c.identity}
-	for _, take := range []func(context.Context, *Inventory) error{
-		c.takeBackups, c.takeHistories, c.takeRuns, c.takeFindings,
-	} {
-		if err := take(ctx, inv); err != nil {
-			return nil, fmt.Errorf("take inventory of cluster %s: %w", c.name, err)
-		}
+	if err := c.take(ctx, inv, c.takeBackups, c.takeHistories, c.takeRuns, c.takeFindings); err != nil {
+		return nil, fmt.Errorf("take inventory of cluster %s: %w", c.name, err)
 	}
 	return inv, nil
+}
+
+// take fills some parts of an inventory.
+func (c *Cluster) take(ctx context.Context, inv *Inventory, parts ...func(context.Context, *Inventory) error) error {
+	for _, part := range parts {
+		if err := part(ctx, inv); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *Cluster) takeBackups(ctx context.Context, inv *Inventory) error {

@@ -149,7 +149,7 @@ func TestAnAgentFindsDamageOfWhatItCannotOpen(t *testing.T) {
 	sound := s.object(t, key)
 	mac := bytes.Index(sound, []byte("\n--- ")) + len("\n--- ")
 	damages := map[string][]byte{"cut": sound[:len(sound)-1], "padded": append(slices.Clone(sound), 0), "empty": nil}
-	for at := range sound {
+	for at := 0; at < len(sound); at += 5 {
 		if at < mac || at >= mac+43 {
 			flipped := bytes.Clone(sound)
 			flipped[at] ^= 1 << (at % 8)
@@ -201,6 +201,34 @@ func TestAForgedNoteIsRefusedByWhoHasAnIdentity(t *testing.T) {
 	if h, err := s.agent(t).cluster.WALHeader(t.Context(), f.Name); err != nil || !h.ArchivedAt.Equal(sceneTime.Add(time.Hour)) {
 		t.Fatalf("the forgery is clumsy: %+v, %v", h, err)
 	}
+	for call, err := range readEach(t.Context(), s.cluster, f.Name) {
+		if !isDamaged(err) {
+			t.Errorf("%s: %v, want a *DamagedError", call, err)
+		}
+	}
+}
+
+// Who knows the recipients can make an object whose note and header tell different stories. An agent would believe the
+// note, therefore nobody else may believe the header.
+func TestANoteAboutAnotherFileIsDamage(t *testing.T) {
+	t.Parallel()
+	s := newSealedScene(t, newKeys(t))
+	f := segment(t, segmentName, "")
+	plain := *s.cluster
+	plain.store = newStore(s.bucket, Keys{}, false)
+	object := must(plain.encodeWAL(f, sceneTime))(t)
+	var payload bytes.Buffer
+	sealing := must(s.repo.keys.Recipients.NewNoted(&payload))(t)
+	if _, err := io.Copy(sealing, object.parts.reader()); err != nil {
+		t.Fatal(err)
+	}
+	if err := sealing.Close(); err != nil {
+		t.Fatal(err)
+	}
+	told := object.header
+	told.ArchivedAt = told.ArchivedAt.Add(time.Hour)
+	header := must(noteWAL(sealing, newWALNote(told, nil, nil)))(t)
+	s.overwrite(t, s.cluster.walKey(f.Name), append(header, payload.Bytes()...))
 	for call, err := range readEach(t.Context(), s.cluster, f.Name) {
 		if !isDamaged(err) {
 			t.Errorf("%s: %v, want a *DamagedError", call, err)
@@ -475,10 +503,12 @@ func TestSealedObjectsAreNotSwapped(t *testing.T) {
 	}
 	for _, key := range []string{s.cluster.censusKey("a"), s.cluster.recordKey("a")} { // the sealed part alone
 		other := strings.NewReplacer("/a/", "/b/", "/a.json", "/b.json").Replace(key)
-		s.overwrite(t, key, swapSealed(t, s.object(t, key), s.object(t, other)))
+		sound := s.object(t, key)
+		s.overwrite(t, key, swapSealed(t, sound, s.object(t, other)))
 		if report := must(s.repo.Scrub(t.Context(), ScrubOptions{}))(t); len(report.Damaged) == 0 {
 			t.Errorf("%s has the sealed part of the other one, and nobody sees it", key)
 		}
+		s.overwrite(t, key, sound)
 	}
 }
 

@@ -144,7 +144,7 @@ func (c *Cluster) compressWAL(f WALFile, dst io.Writer) (*readWAL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	var in io.Reader = io.TeeReader(src, read.sums)
+	in := io.TeeReader(src, read.sums)
 	if f.Name.Kind == wal.History {
 		in = io.TeeReader(in, &read.text)
 	}

@@ -19,6 +19,9 @@ import (
 // authoritatively absent, *DamagedError where its object is not what was stored or belongs elsewhere, seal.ErrNoIdentity
 // or *seal.WrongIdentityError where it cannot be opened.
 func (c *Cluster) GetWAL(ctx context.Context, name wal.FileName, dst io.Writer) (WALHeader, error) {
+	if c.copies != nil {
+		return c.copies.getWAL(ctx, name, dst)
+	}
 	key := c.walKey(name)
 	src, err := c.bucket.Get(ctx, key, 0, -1)
 	if err != nil {
@@ -34,6 +37,9 @@ func (c *Cluster) GetWAL(ctx context.Context, name wal.FileName, dst io.Writer) 
 // CheckWAL proves all of the file of the name that can be proven: the file itself where it can be opened, otherwise, as
 // Locked in the header says, that what is sealed is what was stored. The other errors are those of GetWAL.
 func (c *Cluster) CheckWAL(ctx context.Context, name wal.FileName) (WALHeader, error) {
+	if c.copies != nil {
+		return ask(ctx, c.copies, func(ctx context.Context, c *Cluster) (WALHeader, error) { return c.CheckWAL(ctx, name) })
+	}
 	h, _, err := c.checkWAL(ctx, name)
 	if err != nil {
 		return WALHeader{}, fmt.Errorf("check %s: %w", name, err)

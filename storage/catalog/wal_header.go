@@ -15,6 +15,9 @@ import (
 // object is sealed and cannot be opened, it is what the note says, see WALHeader.Locked. The other errors are those of
 // GetWAL.
 func (c *Cluster) WALHeader(ctx context.Context, name wal.FileName) (WALHeader, error) {
+	if c.copies != nil {
+		return ask(ctx, c.copies, func(ctx context.Context, c *Cluster) (WALHeader, error) { return c.WALHeader(ctx, name) })
+	}
 	h, err := c.readHeader(ctx, name)
 	if err != nil {
 		return WALHeader{}, fmt.Errorf("read header of %s: %w", name, err)

@@ -14,6 +14,9 @@ func (c *Cluster) HasLaterWAL(ctx context.Context, name wal.FileName) (bool, err
 	if name.Kind == wal.History {
 		return false, nil
 	}
+	if c.copies != nil {
+		return c.copies.hasLater(ctx, func(ctx context.Context, c *Cluster) (bool, error) { return c.HasLaterWAL(ctx, name) })
+	}
 	for _, prefix := range c.laterPrefixes(name) {
 		later, err := c.anyLater(ctx, prefix, name)
 		if later || err != nil {

@@ -15,7 +15,7 @@ import (
 type WALFile struct {
 	Name    wal.FileName
 	Size    int64                         // in bytes
-	Open    func() (io.ReadCloser, error) // opens the file from its start; called once
+	Open    func() (io.ReadCloser, error) // opens the file from its start; called once for each repository
 	Summary *wal.Summary                  // of a segment or partial segment, nil for all else
 
 	// Secret is known to all servers of the file's cluster and to nobody else: the mock authentication nonce in
@@ -33,6 +33,9 @@ type WALFile struct {
 // stored object is damaged the error is a *DamagedError, where the file comes from another cluster a *ForeignError, and
 // where it is sealed and can neither be opened nor compared by a digest an *IncomparableError.
 func (c *Cluster) PutWAL(ctx context.Context, f WALFile, now time.Time) (stored bool, err error) {
+	if c.copies != nil {
+		return c.copies.putWAL(ctx, c, f, now)
+	}
 	if err := c.checkWALFile(f); err != nil {
 		return false, fmt.Errorf("archive %s: %w", f.Name, err)
 	}

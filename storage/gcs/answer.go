@@ -31,15 +31,15 @@ func passing(status int) bool {
 
 // explainAnswer explains an answer of the store that is not a success, see
 // https://cloud.google.com/storage/docs/json_api/v1/status-codes.
-func (b *Bucket) explainAnswer(op string, e *googleapi.Error) (error, string) {
+func (b *Bucket) explainAnswer(op string, e *googleapi.Error) reason {
 	text := message(e)
 	switch {
 	case passing(e.Code):
-		return fmt.Errorf("status %d, %s: %w", e.Code, text, storage.ErrUnavailable), ""
+		return reason{fmt.Errorf("status %d, %s: %w", e.Code, text, storage.ErrUnavailable), ""}
 	case isPage(e):
-		return &foreignError{fmt.Sprintf("answered status %d with an HTML page", e.Code)}, "look at endpoint and at the proxy settings (HTTPS_PROXY, NO_PROXY)"
+		return reason{&foreignError{fmt.Sprintf("answered status %d with an HTML page", e.Code)}, hintProxy}
 	case e.Code == http.StatusUnauthorized:
-		return fmt.Errorf("the credentials are not accepted, or have expired: %s", text), "renew the key or the login, and look at the clock of this machine"
+		return reason{fmt.Errorf("the credentials are not accepted, or have expired: %s", text), "renew the key or the login, and look at the clock of this machine"}
 	case e.Code == http.StatusForbidden:
 		return b.explainForbidden(op, e, text)
 	case e.Code == http.StatusNotFound:
@@ -47,33 +47,33 @@ func (b *Bucket) explainAnswer(op string, e *googleapi.Error) (error, string) {
 	case e.Code == http.StatusBadRequest:
 		return explainBad(text)
 	case e.Code == http.StatusPreconditionFailed:
-		return fmt.Errorf("refused by a constraint of the organization or a precondition: %s", text), "ask who administers the organization's policies"
+		return reason{fmt.Errorf("refused by a constraint of the organization or a precondition: %s", text), "ask who administers the organization's policies"}
 	case e.Code >= 300 && e.Code < 400:
-		return &foreignError{fmt.Sprintf("answered status %d, which leads elsewhere", e.Code)}, "look at endpoint and at the proxy settings (HTTPS_PROXY, NO_PROXY)"
+		return reason{&foreignError{fmt.Sprintf("answered status %d, which leads elsewhere", e.Code)}, hintProxy}
 	}
-	return fmt.Errorf("status %d: %s", e.Code, text), ""
+	return reason{fmt.Errorf("status %d: %s", e.Code, text), ""}
 }
 
-func (b *Bucket) explainForbidden(op string, e *googleapi.Error, text string) (error, string) {
+func (b *Bucket) explainForbidden(op string, e *googleapi.Error, text string) reason {
 	switch {
 	case hasReason(e, "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"):
-		return fmt.Errorf("%s: %w", text, storage.ErrUnavailable), ""
+		return reason{fmt.Errorf("%s: %w", text, storage.ErrUnavailable), ""}
 	case hasReason(e, "retentionPolicyNotMet"), strings.Contains(text, "retention"):
-		return fmt.Errorf("the object is under retention and may be neither removed nor replaced yet: %s: %w", text, fs.ErrPermission),
-			"wait until the retention is over"
+		return reason{fmt.Errorf("the object is under retention and may be neither removed nor replaced yet: %s: %w", text, fs.ErrPermission),
+			"wait until the retention is over"}
 	case hasReason(e, "objectUnderActiveHold"), strings.Contains(text, " hold "):
-		return fmt.Errorf("the object is under a hold and may be neither removed nor replaced: %s: %w", text, fs.ErrPermission),
-			"release the hold, if it is not meant to be"
+		return reason{fmt.Errorf("the object is under a hold and may be neither removed nor replaced: %s: %w", text, fs.ErrPermission),
+			"release the hold, if it is not meant to be"}
 	case strings.Contains(text, "cloudkms"):
-		return fmt.Errorf("the encryption key cannot be used: %s: %w", text, fs.ErrPermission), hintKMS
+		return reason{fmt.Errorf("the encryption key cannot be used: %s: %w", text, fs.ErrPermission), hintKMS}
 	case hasReason(e, "accountDisabled", "userProjectAccountProblem"), strings.Contains(text, "billing"):
-		return fmt.Errorf("the account of the project is disabled: %s: %w", text, fs.ErrPermission), "look at the project's billing"
+		return reason{fmt.Errorf("the account of the project is disabled: %s: %w", text, fs.ErrPermission), "look at the project's billing"}
 	}
 	needed := permissionName.FindString(text)
 	if needed == "" {
 		needed = permissions[op]
 	}
-	return fmt.Errorf("no permission %s: %s: %w", needed, text, fs.ErrPermission), b.hintPermission(op, needed)
+	return reason{fmt.Errorf("no permission %s: %s: %w", needed, text, fs.ErrPermission), b.hintPermission(op, needed)}
 }
 
 const hintKMS = "give the project's Cloud Storage service agent the role roles/cloudkms.cryptoKeyEncrypterDecrypter on the key, " +
@@ -86,22 +86,22 @@ func (b *Bucket) hintPermission(op, needed string) string {
 	return fmt.Sprintf("grant the credentials' account a role with %s on gs://%s, such as roles/storage.objectUser", needed, b.opts.Bucket)
 }
 
-func (b *Bucket) noBucket() (error, string) {
-	return fmt.Errorf("there is no bucket %s", b.opts.Bucket),
-		fmt.Sprintf("look at the name, or make it: gcloud storage buckets create gs://%s", b.opts.Bucket)
+func (b *Bucket) noBucket() reason {
+	return reason{fmt.Errorf("there is no bucket %s", b.opts.Bucket),
+		fmt.Sprintf("look at the name, or make it: gcloud storage buckets create gs://%s", b.opts.Bucket)}
 }
 
-func explainBad(text string) (error, string) {
+func explainBad(text string) reason {
 	lower := strings.ToLower(text)
 	switch {
 	case strings.Contains(lower, "https"):
-		return errHTTPS, hintHTTPS
+		return reason{errHTTPS, hintHTTPS}
 	case strings.Contains(lower, "crc32c"):
-		return fmt.Errorf("the bytes were damaged on their way: %s: %w", text, storage.ErrUnavailable), ""
+		return reason{fmt.Errorf("the bytes were damaged on their way: %s: %w", text, storage.ErrUnavailable), ""}
 	case strings.Contains(lower, "kms"), strings.Contains(lower, "cryptokey"):
-		return fmt.Errorf("the encryption key cannot be used: %s", text), hintKMS
+		return reason{fmt.Errorf("the encryption key cannot be used: %s", text), hintKMS}
 	}
-	return fmt.Errorf("the store takes the request for wrong: %s", text), ""
+	return reason{fmt.Errorf("the store takes the request for wrong: %s", text), ""}
 }
 
 // answerIn finds the store's answer in an error. The libraries leave those to reads as they came.

@@ -36,15 +36,6 @@ func TestConformanceThroughRetry(t *testing.T) {
 	})
 }
 
-func TestConformanceWithEmulatedConditions(t *testing.T) {
-	t.Parallel()
-	storagetest.Run(t, func(t *testing.T) storage.Bucket {
-		o := options(t, objectstore.GCS(t))
-		o.EmulateConditional = true
-		return open(t, o)
-	})
-}
-
 // options are those for a server of the tests: with little patience.
 func options(t *testing.T, s objectstore.GCSServer) gcs.Options {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))

@@ -92,7 +92,7 @@ func credentials(t *testing.T, text string) string {
 
 func grant(w http.ResponseWriter, token string, seconds int) {
 	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(w, `{"access_token": %q, "token_type": "Bearer", "expires_in": %d}`, token, seconds)
+	_, _ = fmt.Fprintf(w, `{"access_token": %q, "token_type": "Bearer", "expires_in": %d}`, token, seconds)
 }
 
 // Tokens expire and are renewed while the bucket is open.
@@ -119,15 +119,15 @@ func TestTroubleWithTokens(t *testing.T) {
 	}{
 		{"revoked", "no access token could be had", "make a new one", false, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(400)
-			fmt.Fprint(w, `{"error": "invalid_grant", "error_description": "Invalid JWT Signature."}`)
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprint(w, `{"error": "invalid_grant", "error_description": "Invalid JWT Signature."}`)
 		}},
 		{"clock", "no access token could be had", "clock of this machine", false, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(400)
-			fmt.Fprint(w, `{"error": "invalid_grant", "error_description": "Invalid JWT: Token must be a short-lived token (60 minutes). Check your iat and exp values in the JWT claim."}`)
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprint(w, `{"error": "invalid_grant", "error_description": "Invalid JWT: Token must be a short-lived token (60 minutes). Check your iat and exp values in the JWT claim."}`)
 		}},
-		{"overload", "no access token could be had", "", true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }},
+		{"overload", "no access token could be had", "", true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }},
 		{"cut", "no access token could be had", "", true, func(w http.ResponseWriter, _ *http.Request) { cut(w) }},
 		{"not accepted", "the credentials are not accepted", "renew the key", false, func(w http.ResponseWriter, _ *http.Request) { grant(w, "wrong", 3600) }},
 	} {

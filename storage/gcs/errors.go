@@ -95,12 +95,18 @@ func (b *Bucket) failed(op, key string, err error) error {
 	if err == nil || errors.As(err, &said) {
 		return err
 	}
-	err, hint := b.explain(op, err)
-	return &storage.Error{Op: op, Key: key, Location: b.Location(), Err: err, Hint: hint}
+	why := b.explain(op, err)
+	return &storage.Error{Op: op, Key: key, Location: b.Location(), Err: why.err, Hint: why.hint}
 }
 
-// explain turns an error of the libraries into a sentence and a hint.
-func (b *Bucket) explain(op string, err error) (explained error, hint string) {
+// reason is an error in a sentence, and what can be done about it.
+type reason struct {
+	err  error
+	hint string
+}
+
+// explain turns an error of the libraries into its reason.
+func (b *Bucket) explain(op string, err error) reason {
 	var credentials *credentialsError
 	var foreign *foreignError
 	var send *sendError
@@ -109,35 +115,35 @@ func (b *Bucket) explain(op string, err error) (explained error, hint string) {
 	case errors.As(err, &credentials):
 		return explainCredentials(credentials)
 	case errors.As(err, &foreign):
-		return foreign, "look at endpoint and at the proxy settings (HTTPS_PROXY, NO_PROXY)"
+		return reason{foreign, hintProxy}
 	case errors.As(err, &send):
 		return explainSend(send.err)
 	case errors.As(err, &syntax):
 		foreign = &foreignError{"answered with something that is not JSON"}
-		return foreign, "look at endpoint and at the proxy settings (HTTPS_PROXY, NO_PROXY)"
+		return reason{foreign, hintProxy}
 	}
 	if answer, ok := answerIn(err); ok {
 		return b.explainAnswer(op, answer)
 	}
-	return err, ""
+	return reason{err, ""}
 }
 
-func explainCredentials(e *credentialsError) (error, string) {
+func explainCredentials(e *credentialsError) reason {
 	text := e.cause.Error()
 	switch {
 	case storage.Transient(e.cause) || passingText(text):
-		return fmt.Errorf("%w: %w", e, storage.ErrUnavailable), ""
+		return reason{fmt.Errorf("%w: %w", e, storage.ErrUnavailable), ""}
 	case strings.Contains(e.Error(), "no credentials"):
-		return e, "set " + credentialsVariable + " to the path of a service account's key file or of a workload identity " +
-			"federation's configuration, run `gcloud auth application-default login`, or give the machine a service account"
+		return reason{e, "set " + credentialsVariable + " to the path of a service account's key file or of a workload identity " +
+			"federation's configuration, run `gcloud auth application-default login`, or give the machine a service account"}
 	case strings.Contains(text, "iat and exp"), strings.Contains(text, "short-lived token"):
-		return e, "the clock of this machine is probably off: compare it with the time, and start a time service"
+		return reason{e, "the clock of this machine is probably off: compare it with the time, and start a time service"}
 	case e.file != "":
-		return e, "let " + credentialsVariable + " name the JSON file as it was made by Google Cloud, readable by this user"
+		return reason{e, "let " + credentialsVariable + " name the JSON file as it was made by Google Cloud, readable by this user"}
 	case strings.Contains(text, "invalid_grant"):
-		return e, "the key or login was revoked or has expired: make a new one"
+		return reason{e, "the key or login was revoked or has expired: make a new one"}
 	}
-	return e, "look whether the service account and its key still exist and are enabled"
+	return reason{e, "look whether the service account and its key still exist and are enabled"}
 }
 
 // passingText finds the errors of token servers that have no type to tell them by.
@@ -150,31 +156,34 @@ func passingText(text string) bool {
 	return false
 }
 
-func explainSend(err error) (error, string) {
+func explainSend(err error) reason {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err, ""
+		return reason{err, ""}
 	}
 	if hint, ok := certificateHint(err); ok {
-		return err, hint
+		return reason{err, hint}
 	}
 	var name *net.DNSError
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &name) && name.IsNotFound:
-		return fmt.Errorf("there is no host %s: %w", name.Name, err), "look at endpoint and at the name service of this machine"
+		return reason{fmt.Errorf("there is no host %s: %w", name.Name, err), "look at endpoint and at the name service of this machine"}
 	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
-		return errors.New("the endpoint speaks http, not https"), "let endpoint start with http://, if that is an emulator"
+		return reason{errors.New("the endpoint speaks http, not https"), "let endpoint start with http://, if that is an emulator"}
 	case strings.Contains(err.Error(), `malformed HTTP response "\x15`):
-		return errHTTPS, hintHTTPS
+		return reason{errHTTPS, hintHTTPS}
 	case storage.Transient(err):
-		return err, ""
+		return reason{err, ""}
 	}
-	return fmt.Errorf("%w: %w", err, storage.ErrUnavailable), "" // cut in one of HTTP's many ways
+	return reason{fmt.Errorf("%w: %w", err, storage.ErrUnavailable), ""} // cut in one of HTTP's many ways
 }
 
 var errHTTPS = errors.New("the endpoint speaks https, not http")
 
-const hintHTTPS = "let endpoint start with https://"
+const (
+	hintHTTPS = "let endpoint start with https://"
+	hintProxy = "look at endpoint and at the proxy settings (HTTPS_PROXY, NO_PROXY)"
+)
 
 func certificateHint(err error) (string, bool) {
 	var authority x509.UnknownAuthorityError

@@ -127,7 +127,7 @@ func (r *body) Read(p []byte) (int, error) {
 		n, err = 0, fmt.Errorf("%w: CRC32C %08x instead of %08x", errDamaged, r.sum, r.want)
 	case n > 0 || err == nil:
 		return n, nil // an error comes again with the next read
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
 	}
 	r.broken = r.failed(err)

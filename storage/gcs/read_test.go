@@ -33,7 +33,7 @@ func passOn(change func(header http.Header, body []byte) (status int, changed []
 			status = recorder.Code
 		}
 		w.WriteHeader(status)
-		w.Write(body)
+		_, _ = w.Write(body)
 		return true
 	}
 }

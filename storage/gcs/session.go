@@ -41,7 +41,7 @@ func (u *upload) send(req *http.Request, once func(*http.Request) (*http.Respons
 	var answer *http.Response
 	sent := int64(0) // bytes of this chunk that the store is known to have
 	err := u.bucket.patiently(req.Context(), u.put, u.key, func(ctx context.Context) (err error) {
-		answer, err = u.deliver(ctx, req, &sent, once)
+		answer, err = u.deliver(ctx, req, &sent, once) //nolint:bodyclose // its body is in memory
 		return u.bucket.failed("put", u.key, err)
 	})
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -71,17 +70,11 @@ func (s *store) serve(t *testing.T) objectstore.GCSServer {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "notFound", "The specified bucket does not exist.")
 	})
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.fault == nil || !s.fault(w, r, mux) {
 			mux.ServeHTTP(w, r)
 		}
 	}))
-	server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
-		if tcp, ok := conn.(*net.TCPConn); ok && state == http.StateNew {
-			tcp.SetReadBuffer(64 << 10) // so that the sender sees how fast the store reads
-		}
-	}
-	server.Start()
 	t.Cleanup(server.Close)
 	return objectstore.GCSServer{Endpoint: server.URL, Bucket: "bucket"}
 }
@@ -91,12 +84,12 @@ func refuse(w http.ResponseWriter, status int, reason, text string) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	w.WriteHeader(status)
 	item := map[string]any{"message": text, "domain": "global", "reason": reason}
-	json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{"code": status, "message": text, "errors": []any{item}}})
+	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{"code": status, "message": text, "errors": []any{item}}})
 }
 
 func answer(w http.ResponseWriter, what any) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	json.NewEncoder(w).Encode(what)
+	_ = json.NewEncoder(w).Encode(what)
 }
 
 func sum(data []byte) string {

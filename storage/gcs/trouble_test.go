@@ -63,7 +63,7 @@ func page(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(status)
-		fmt.Fprint(w, "<!DOCTYPE html>\n<html><title>Please log in</title></html>")
+		_, _ = fmt.Fprint(w, "<!DOCTYPE html>\n<html><title>Please log in</title></html>")
 	}
 }
 
@@ -78,14 +78,16 @@ func TestTroubleIsExplained(t *testing.T) {
 		only      string // operation, or all
 	}{
 		{"missing bucket", says("notFound", "The specified bucket does not exist.", 404), "there is no bucket bucket", "gcloud storage buckets create", false, ""},
-		{"bare 404", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, "there is no bucket bucket", "look at the name", false, ""},
+		{"bare 404", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, "there is no bucket bucket", "look at the name", false, ""},
 		{"another object is missing", says("notFound", "No such object: bucket/b", 404), "there is no bucket", "", false, ""},
 		{"page with 200", page(200), "perhaps a proxy", "look at endpoint", false, ""},
 		{"page with 404", page(404), "perhaps a proxy", "look at endpoint", false, ""},
 		{"page with 403", page(403), "perhaps a proxy", "look at endpoint", false, ""},
 		{"page with 412", page(412), "perhaps a proxy", "look at endpoint", false, ""},
 		{"page with 503", page(503), "status 503", "", true, ""},
-		{"redirection", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/login", 302) }, "which leads elsewhere", "look at endpoint", false, ""},
+		{"redirection", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/login", http.StatusFound)
+		}, "which leads elsewhere", "look at endpoint", false, ""},
 		{"401", says("authError", "Invalid Credentials", 401), "the credentials are not accepted", "renew the key", false, ""},
 		{"403 put", says("forbidden", "x@y does not have storage.objects.create access to the object.", 403), "no permission storage.objects.create", "roles/storage.objectUser", false, "put"},
 		{"403 replace", says("forbidden", "x@y does not have storage.objects.delete access to the object.", 403), "no permission storage.objects.delete", "to replace an object", false, "put"},
@@ -104,11 +106,11 @@ func TestTroubleIsExplained(t *testing.T) {
 		{"overload", says("backendError", "Service Unavailable", 503), "status 503", "", true, ""},
 		{"damaged on the way", says("invalid", `Provided CRC32C "a" doesn't match calculated CRC32C "b".`, 400), "damaged on their way", "", true, "put"},
 		{"https asked", func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "Client sent an HTTP request to an HTTPS server.", 400)
+			http.Error(w, "Client sent an HTTP request to an HTTPS server.", http.StatusBadRequest)
 		}, "speaks https, not http", "https://", false, ""},
-		{"not JSON", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, "not JSON", "look at endpoint", false, "stat"},
-		{"no object", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, "something that is no object", "look at endpoint", false, "get"},
-		{"cut", func(w http.ResponseWriter, _ *http.Request) { cut(w) }, "EOF", "", true, ""},
+		{"not JSON", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "hello") }, "not JSON", "look at endpoint", false, "stat"},
+		{"no object", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "hello") }, "something that is no object", "look at endpoint", false, "get"},
+		{"cut", func(w http.ResponseWriter, _ *http.Request) { cut(w) }, "", "", true, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -178,7 +180,7 @@ func TestHiddenObjectIsNotAbsent(t *testing.T) {
 	s.fault = func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
 		hidden := strings.HasSuffix(r.URL.Path, "/o/a")
 		if hidden {
-			w.WriteHeader(404)
+			w.WriteHeader(http.StatusNotFound)
 		}
 		return hidden
 	}

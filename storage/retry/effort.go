@@ -69,7 +69,7 @@ func (e *effort) again(ctx context.Context, err error) error {
 	}
 	e.failed++
 	delay := e.delay(e.failed)
-	if e.TotalTimeout > 0 && e.Now().Add(delay).Sub(e.since) >= e.TotalTimeout {
+	if limit := storage.Patience(ctx, e.TotalTimeout); limit > 0 && e.Now().Add(delay).Sub(e.since) >= limit {
 		return fmt.Errorf("gave up after %d attempts: %w", e.failed, err)
 	}
 	e.Log.Warn("retry storage operation", logOperation, e.op, logKey, e.key, logAttempt, e.failed+1, logDelay, delay, logError, err)

@@ -404,3 +404,25 @@ func TestExistsAtTheFirstAttemptIsPlain(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// TestPatienceEndsWhereThereIsAnotherPlace gives up early, and stops waiting for a store that hangs.
+func TestPatienceEndsWhereThereIsAnotherPlace(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, retry.Options{MinDelay: time.Second, MaxDelay: time.Hour, TotalTimeout: 16 * time.Second},
+		fault.Rule{Op: fault.Stat, Times: -1, Action: fault.Fail(errReset)})
+	if _, err := s.Stat(storage.WithPatience(t.Context(), 4*time.Second), "x"); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %v", err)
+	}
+	if fmt.Sprint(s.slept) != "[1s 2s]" {
+		t.Errorf("slept %v", s.slept)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		set := fault.NewSet(fault.Rule{Op: fault.Stat, Times: -1, Action: fault.Stall()})
+		b := retry.Wrap(fault.Wrap(nowhere{}, set), retry.Options{Now: time.Now, AttemptTimeout: time.Hour})
+		start := time.Now()
+		_, err := b.Stat(storage.WithPatience(t.Context(), 4*time.Second), "x")
+		if !errors.Is(err, storage.ErrUnavailable) || time.Since(start) > 10*time.Second {
+			t.Errorf("after %s: %v", time.Since(start), err)
+		}
+	})
+}

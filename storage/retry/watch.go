@@ -23,6 +23,7 @@ func (b *Bucket) newWatch(ctx context.Context, op, key string) *watch {
 }
 
 func newWatch(ctx context.Context, limit time.Duration, op, key, location string) *watch {
+	limit = storage.Patience(ctx, limit)
 	w := &watch{limit: limit}
 	w.stalled = &storage.Error{
 		Op: op, Key: key, Location: location, Err: fmt.Errorf("no progress for %s: %w", limit, storage.ErrUnavailable),

@@ -16,6 +16,7 @@ func (s *ship) aftermath() {
 		s.violation("afterwards: open the repository: %v", err)
 		return
 	}
+	repo = repo.With(s.place.keys)
 	c, err := repo.Cluster(s.ctx, clusterName)
 	if err != nil {
 		s.violation("afterwards: open the cluster: %v", err)
@@ -91,7 +92,8 @@ func (s *ship) scrub(repo *catalog.Repository) {
 	if err != nil {
 		s.violation("afterwards: scrub: %v", errors.Unwrap(err))
 	}
-	if len(report.Damaged)+len(report.Unknown)+len(report.Unfinished) > 0 {
-		s.violation("afterwards: scrub: damaged %v, unknown %v, unfinished %v", report.Damaged, report.Unknown, report.Unfinished)
+	if len(report.Damaged)+len(report.Unknown)+len(report.Unfinished)+len(report.Unproven) > 0 {
+		s.violation("afterwards: scrub: damaged %v, unknown %v, unfinished %v, unproven %v",
+			report.Damaged, report.Unknown, report.Unfinished, report.Unproven)
 	}
 }

@@ -63,7 +63,7 @@ func (s *ship) backUp() {
 }
 
 func (s *ship) writeBackup(label string, content tree) error {
-	w, err := s.cluster.StartBackup(s.ctx, catalog.StartedBackup{
+	w, err := s.agent.StartBackup(s.ctx, catalog.StartedBackup{
 		Label: label, Type: "full", Started: stormTime, Host: "db1",
 	})
 	if err != nil {
@@ -132,7 +132,7 @@ func recordOf(label string, ref catalog.IndexRef, totals catalog.Totals) catalog
 
 // tryToRemove treats a committed backup as a leaving of a dead writer, which must be refused.
 func (s *ship) tryToRemove(label string) {
-	err := s.cluster.RemoveUnfinished(s.ctx, label)
+	err := s.agent.RemoveUnfinished(s.ctx, label)
 	switch {
 	case err == nil:
 		s.violation("backup %s is committed and was removed as unfinished", label)
@@ -143,7 +143,7 @@ func (s *ship) tryToRemove(label string) {
 
 // cleanUp removes what a failed backup left, as far as the trouble lets it.
 func (s *ship) cleanUp(label string) {
-	err := s.cluster.RemoveUnfinished(s.ctx, label)
+	err := s.agent.RemoveUnfinished(s.ctx, label)
 	switch {
 	case errors.Is(err, catalog.ErrCommitted):
 		if !s.tried[label] {
@@ -156,10 +156,14 @@ func (s *ship) cleanUp(label string) {
 
 // readBackups reads the files of the backups that are committed, in part.
 func (s *ship) readBackups(rng *rand.Rand) {
-	var labels []string
-	s.enter(func() { labels = slices.Sorted(maps.Keys(s.committed)) })
-	for _, label := range labels {
-		if err := readBackup(s.ctx, s.cluster, label, s.trees[label], rng.IntN(4)); err != nil {
+	trees := map[string]tree{}
+	s.enter(func() {
+		for label := range s.committed {
+			trees[label] = s.trees[label]
+		}
+	})
+	for label, want := range trees {
+		if err := readBackup(s.ctx, s.cluster, label, want, rng.IntN(4)); err != nil {
 			s.present("read backup "+label, err)
 			continue
 		}

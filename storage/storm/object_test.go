@@ -2,7 +2,6 @@ package storm
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -121,20 +120,10 @@ func serverPlace(endpoint string, open reach) func(t *testing.T, seed uint64) pl
 			clean:  retry.Wrap(open(t, endpoint, prefix, retry.Options{}), retry.Options{Now: time.Now}),
 			rough:  open(t, proxy.URL(), prefix, patience(seed)),
 			script: script,
-			fired:  func() map[string]int { return byKind(script.Fired()) },
+			fired:  script.Fired,
 			flips:  func() bool { return script.Fired()[faultproxy.FlippedAnswer] > 0 },
 		}
 	}
-}
-
-// byKind drops the figures from the names of actions.
-func byKind(fired map[string]int) map[string]int {
-	kinds := map[string]int{}
-	for name, n := range fired {
-		kind := strings.TrimRight(strings.NewReplacer(" at", "", " B/s", "", ",", "").Replace(name), "0123456789.µms ")
-		kinds[kind] += n
-	}
-	return kinds
 }
 
 // serverCoast gives every test a prefix of the store, and a proxy that can leave.

@@ -239,7 +239,7 @@ func backUpInOutage(t *testing.T, c coast) {
 	var j journal
 	cluster, _ := settle(t, c, outagePatience(calmly, longer, &j))
 	s := newShip(t.Context(), 0, place{clean: c.clean, flips: func() bool { return false }})
-	s.cluster = cluster
+	s.cluster, s.agent = cluster, cluster
 	content := tree{"PG_VERSION": []byte("15\n")}
 	for i := range 6 {
 		content[fmt.Sprintf("base/%d", i)] = noise(rand.New(rand.NewPCG(uint64(i), 0)), largeContent/4)

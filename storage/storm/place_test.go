@@ -4,12 +4,17 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"lifeboat/storage"
+	"lifeboat/storage/catalog"
+	"lifeboat/storage/catalog/seal"
+	"lifeboat/storage/catalog/sign"
 	"lifeboat/storage/retry"
 )
 
@@ -20,6 +25,7 @@ type place struct {
 	script fmt.Stringer          // the trouble
 	fired  func() map[string]int // how often each kind of it came
 	flips  func() bool           // whether bytes of objects were changed on their way to the reader
+	keys   catalog.Keys          // none for a plain repository
 }
 
 // patience is that of the clients of a schedule: a third of them give up at the second failure.
@@ -48,16 +54,54 @@ func setting(t *testing.T, name string, usual uint64) uint64 {
 	return n
 }
 
-// sail runs the schedules on the places that open makes, several at a time.
+// newKeys are those of a sealed and signed repository.
+func newKeys(t *testing.T) catalog.Keys {
+	t.Helper()
+	identity, recipient, err := seal.Generate(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, public, err := sign.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "signing.key")
+	if err := os.WriteFile(path, secret, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var keys catalog.Keys
+	var trusted sign.PublicKey
+	keys.Recipients, err = seal.ParseRecipients([]string{recipient})
+	if err == nil {
+		keys.Identities, err = seal.ParseIdentities(strings.NewReader(identity))
+	}
+	if err == nil {
+		keys.Signer, err = sign.ReadSigner(path)
+	}
+	if err == nil {
+		trusted, err = sign.ParsePublicKey(string(public))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys.Trusted = []sign.PublicKey{trusted}
+	return keys
+}
+
+// sail runs the schedules on the places that open makes, several at a time. Those with odd seeds seal and sign.
 func sail(t *testing.T, open func(t *testing.T, seed uint64) place) {
 	t.Helper()
 	first, count := setting(t, "LIFEBOAT_STORM_FROM", 0), setting(t, "LIFEBOAT_STORMS", 25)
+	keys := newKeys(t)
 	var all log
 	t.Run("schedules", func(t *testing.T) {
 		for seed := first; seed < first+count; seed++ {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 				t.Parallel()
 				p := open(t, seed)
+				if seed%2 == 1 {
+					p.keys = keys
+				}
 				found := voyage(t.Context(), seed, p)
 				for _, violation := range found.violations {
 					t.Error(violation)

@@ -20,6 +20,7 @@ const (
 	clusterName = "main"
 	segments    = 6 // that a voyage archives
 	attempts    = 4 // at each file and each backup
+	watchPause  = 20 * time.Millisecond
 )
 
 // stormTime is now, in every schedule.
@@ -36,6 +37,7 @@ type ship struct {
 	seed    uint64
 	place   place
 	cluster *catalog.Cluster // seen through the trouble
+	agent   *catalog.Cluster // the same without an identity: who archives and backs up can open nothing
 
 	book      sync.Mutex
 	offered   map[string]cargo // by name: files that were ever pushed
@@ -82,10 +84,7 @@ func voyage(ctx context.Context, seed uint64, p place) *log {
 // embark creates the repository and opens it, however often it takes.
 func (s *ship) embark(b storage.Bucket) bool {
 	for range 100 {
-		repo, err := catalog.Create(s.ctx, b, stormTime)
-		if err == nil {
-			s.cluster, err = repo.Register(s.ctx, clusterName, identity(), stormTime)
-		}
+		err := s.board(b)
 		if err == nil {
 			return true
 		}
@@ -94,14 +93,35 @@ func (s *ship) embark(b storage.Bucket) bool {
 	return false
 }
 
+func (s *ship) board(b storage.Bucket) error {
+	create, keys := catalog.Create, s.place.keys
+	if keys.Recipients != nil {
+		create = catalog.CreateSealed
+	}
+	repo, err := create(s.ctx, b, stormTime)
+	if err != nil {
+		return err
+	}
+	s.cluster, err = repo.With(keys).Register(s.ctx, clusterName, identity(), stormTime)
+	if err != nil {
+		return err
+	}
+	keys.Identities = nil
+	s.agent, err = repo.With(keys).Cluster(s.ctx, clusterName)
+	return err
+}
+
 // failure looks at an error that an outage may well be the reason of.
 func (s *ship) failure(what string, err error) {
 	s.count(&s.failed)
 	var conflict *catalog.ConflictError
 	var foreign *catalog.ForeignError
 	var version *catalog.VersionError
+	var unsigned *catalog.UnsignedError
+	var incomparable *catalog.IncomparableError
 	switch {
-	case errors.As(err, &conflict), errors.As(err, &foreign), errors.As(err, &version):
+	case errors.As(err, &conflict), errors.As(err, &foreign), errors.As(err, &version), errors.As(err, &incomparable),
+		errors.As(err, &unsigned) && !s.place.flips():
 		s.violation("%s: the trouble was taken for another's deed: %v", what, err)
 	case isDamage(err) && !s.place.flips():
 		s.violation("%s: the trouble was taken for damage: %v", what, err)
@@ -143,7 +163,7 @@ func (s *ship) push(c cargo) {
 	name := c.file.Name.String()
 	s.enter(func() { s.offered[name] = c })
 	for range attempts {
-		_, err := s.cluster.PutWAL(s.ctx, c.file, stormTime)
+		_, err := s.agent.PutWAL(s.ctx, c.file, stormTime)
 		if err == nil {
 			s.count(&s.acknowledged)
 			s.enter(func() { s.safe[name] = true })
@@ -162,7 +182,7 @@ func (s *ship) pushAgain(rng *rand.Rand) {
 	if !ok {
 		return
 	}
-	stored, err := s.cluster.PutWAL(s.ctx, c.file, stormTime)
+	stored, err := s.agent.PutWAL(s.ctx, c.file, stormTime)
 	if stored {
 		s.violation("push %s again: it was acknowledged before, and yet was not there", c.file.Name)
 	}
@@ -197,7 +217,7 @@ func (s *ship) lookOut(home <-chan struct{}) {
 			return
 		case <-s.ctx.Done():
 			return
-		default:
+		case <-time.After(watchPause):
 		}
 		if c, ok := s.anySafe(rng); ok {
 			s.read(c)
@@ -236,6 +256,9 @@ func (s *ship) read(c cargo) {
 	case h.Name != name.String() || h.Size != c.file.Size:
 		s.violation("header of %s is %+v", name, h)
 	}
+	if _, err := s.agent.CheckWAL(s.ctx, name); err != nil {
+		s.present("check "+name.String(), err)
+	}
 	if name.Kind == wal.Segment && name.Seg > 0 {
 		before := name
 		before.Seg = 0
@@ -263,10 +286,12 @@ func (s *ship) readAbsent() {
 
 // readInventory takes an inventory, which holds at least what was safe before.
 func (s *ship) readInventory() {
-	var safe []string
+	var safe []wal.FileName
 	var committed []string
 	s.enter(func() {
-		safe = slices.Sorted(maps.Keys(s.safe))
+		for name := range s.safe {
+			safe = append(safe, s.offered[name].file.Name)
+		}
 		committed = slices.Sorted(maps.Keys(s.committed))
 	})
 	inv, err := s.cluster.Inventory(s.ctx)
@@ -282,7 +307,7 @@ func (s *ship) readInventory() {
 	}
 	s.count(&s.reads)
 	for _, name := range safe {
-		if !inInventory(inv, s.offered[name].file.Name) {
+		if !inInventory(inv, name) {
 			s.violation("inventory: %s is safe and not in it", name)
 		}
 	}

@@ -8,8 +8,13 @@ import "time"
 type Config struct {
 	Repository Repository          `yaml:"repository"`
 	Clusters   map[string]*Cluster `yaml:"clusters"`
-	Agent      Agent               `yaml:"agent"`
-	Scheduler  Scheduler           `yaml:"scheduler"`
+
+	// Repositories are several places that each hold a copy, the nearest first, in place of Repository, which then is
+	// the nearest one of them.
+	Repositories []*Repository `yaml:"repositories"`
+
+	Agent     Agent     `yaml:"agent"`
+	Scheduler Scheduler `yaml:"scheduler"`
 
 	// StateDirectory is where this machine remembers what it has seen of the repository. It may be lost without harm.
 	StateDirectory Text `yaml:"state_directory"`
@@ -20,6 +25,7 @@ type Config struct {
 
 // Cluster is one PostgreSQL cluster: its server, its schedules and its documented targets.
 type Cluster struct {
+	Repositories  []Text            `yaml:"repositories"` // names, the nearest first; all where empty
 	Connection    string            `yaml:"connection"`
 	DataDirectory string            `yaml:"data_directory"`
 	WAL           WAL               `yaml:"wal"`
@@ -33,6 +39,7 @@ type Cluster struct {
 // WAL says how WAL reaches the repository.
 type WAL struct {
 	Stream   bool     `yaml:"stream"`
+	Copies   int      `yaml:"copies"` // in how many repositories a file must be durable before it counts as archived
 	Interval Duration `yaml:"interval"`
 }
 
@@ -107,6 +114,7 @@ func defaults() *Config {
 // fill sets what a cluster left out to the documented default.
 func (c *Cluster) fill() {
 	setDefault(&c.WAL.Interval, defaultInterval)
+	setDefault(&c.WAL.Copies, 1)
 	setDefault(&c.Retention.Keep, defaultKeep)
 	setDefault(&c.Retention.MinimumFull, defaultMinimum)
 	setDefault(&c.Targets.Rows, defaultRows)

@@ -11,8 +11,10 @@ import (
 
 const documented = `
 repository:
-  url: s3://bucket/prefix
+  url: file:///var/lib/lifeboat/repository
   s3: {endpoint: http://127.0.0.1:7070, region: us-east-1, path_style: true}
+  gcs: {endpoint: http://127.0.0.1:4443}
+  encryption: {identity_file: /etc/lifeboat/identity.txt}
 clusters:
   main:
     connection: host=/var/run/postgresql user=lifeboat dbname=postgres
@@ -79,6 +81,7 @@ func TestStreamingPromisesASmallerLoss(t *testing.T) {
 func TestEachMistakeIsNamedWithItsPlace(t *testing.T) {
 	t.Parallel()
 	head := "repository: {url: 'file:///r'}\n"
+	two := "repositories: [{name: a, url: 'file:///a'}, {name: b, url: 'file:///b'}]\n"
 	for name, tc := range map[string]struct{ text, want string }{
 		"unknown key":            {head + "clusters:\n  main: {conection: x}\n", `f.yaml:3:10: unknown field "conection"`},
 		"duplicate key":          {head + "repository: {url: 'file:///s'}\n", "f.yaml:2:1: "},
@@ -99,6 +102,17 @@ func TestEachMistakeIsNamedWithItsPlace(t *testing.T) {
 		"relative work dir":      {head + "clusters: {main: {}}\nscheduler: {work_directory: x}\n", "scheduler.work_directory"},
 		"no full backup to keep": {head + "clusters: {main: {retention: {minimum_full: -1}}}\n", "minimum_full must be 1 or more"},
 		"map for a value":        {head + "clusters: {main: {targets: {rpo: {a: b}}}}\n", "a single value is expected here"},
+		"both kinds of key":      {head + "repositories: [{name: a, url: 'file:///a'}]\nclusters: {main: {}}\n", "f.yaml:1:19: both 'repository' and 'repositories'"},
+		"no name in the list":    {"repositories: [{url: 'file:///a'}]\nclusters: {main: {}}\n", "f.yaml:1:22: repositories: entry 1 has no name"},
+		"empty entry":            {"repositories: [~]\nclusters: {main: {}}\n", "entry 1 is empty"},
+		"two of one name":        {"repositories: [{name: a, url: 'file:///a'}, {name: a, url: 'file:///b'}]\nclusters: {main: {}}\n", `two entries have the name "a"`},
+		"two of one place":       {"repositories: [{name: a, url: 'file:///a'}, {name: b, url: 'file:///a/'}]\nclusters: {main: {}}\n", `two entries have the url "file:///a/"`},
+		"bad repository name":    {"repositories: [{name: A b, url: 'file:///a'}]\nclusters: {main: {}}\n", `"A b" is not a name`},
+		"name without a list":    {"repository: {name: a, url: 'file:///a'}\nclusters: {main: {}}\n", "f.yaml:1:20: repository.name"},
+		"unknown repository":     {two + "clusters: {main: {repositories: [far]}}\n", `f.yaml:2:34: clusters.main.repositories: no entry of 'repositories' is called "far"`},
+		"repository twice":       {two + "clusters: {main: {repositories: [a, a]}}\n", `"a" is there twice`},
+		"too many copies":        {two + "clusters: {main: {wal: {copies: 3}}}\n", "wal.copies: 3 is not between 1 and 2"},
+		"more copies than used":  {two + "clusters: {main: {repositories: [b], wal: {copies: 2}}}\n", "wal.copies: 2 is not between 1 and 1"},
 		"list for a map":         {head + "clusters: [main]\n", "f.yaml:2:"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,6 +170,27 @@ func TestSeveralClustersNeedAChoice(t *testing.T) {
 	}
 	if _, _, err := c.Cluster("c"); err == nil {
 		t.Error("an unknown cluster was found")
+	}
+}
+
+func TestAClusterChoosesItsRepositories(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("x", []byte("repositories: [{name: a, url: 'file:///a'}, {name: b, url: 'file:///b'}, {name: c, url: 'file:///c'}]\n"+
+		"clusters: {all: {wal: {copies: 2}}, some: {repositories: [c, a]}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cluster, want := range map[string]string{"all": "abc", "some": "ca"} {
+		names := ""
+		for _, one := range c.Of(cluster) {
+			names += one.Repository.Name.Value
+		}
+		if names != want {
+			t.Errorf("%s: %s, not %s", cluster, names, want)
+		}
+	}
+	if c.Repository.URL.Value != "file:///a" || c.Clusters["some"].WAL.Copies != 1 {
+		t.Errorf("nearest %q, copies %d", c.Repository.URL.Value, c.Clusters["some"].WAL.Copies)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 // Repository says where backups live, and with which keys.
 type Repository struct {
+	Name       Text        `yaml:"name"` // where there are several
 	URL        Text        `yaml:"url"`
 	S3         *S3         `yaml:"s3"`
 	GCS        *GCS        `yaml:"gcs"`
@@ -81,7 +82,7 @@ func (r *Repository) validate() (err error) {
 	if r.place, err = parsePlace(r.URL); err != nil {
 		return err
 	}
-	for _, check := range []func() error{r.checkSections, r.checkS3, r.checkGCS, r.checkEncryption, r.checkSigning} {
+	for _, check := range []func() error{r.fillSections, r.checkS3, r.checkGCS, r.checkEncryption, r.checkSigning} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -145,14 +146,9 @@ func parseBucket(where Text, u *url.URL) (Place, error) {
 	return Place{Scheme: u.Scheme, Bucket: u.Host, Prefix: prefix}, nil
 }
 
-// checkSections refuses settings of another kind of store than the URL's, which would be silently without effect.
-func (r *Repository) checkSections() error {
-	for section, given := range map[string]bool{SchemeS3: r.S3 != nil, SchemeGCS: r.GCS != nil} {
-		if given && section != r.place.Scheme {
-			return mistake(r.URL, "repository.url begins with %s://, and there are settings for %s:// beside it: remove repository.%s, or correct the URL",
-				r.place.Scheme, section, sectionName(section))
-		}
-	}
+// fillSections makes sections that were left out empty ones. Those of another kind of store than the URL's are checked and
+// rest, so that changing the URL alone moves a configuration from one store to another.
+func (r *Repository) fillSections() error {
 	if r.S3 == nil {
 		r.S3 = &S3{}
 	}
@@ -160,13 +156,6 @@ func (r *Repository) checkSections() error {
 		r.GCS = &GCS{}
 	}
 	return nil
-}
-
-func sectionName(scheme string) string {
-	if scheme == SchemeGCS {
-		return "gcs"
-	}
-	return scheme
 }
 
 func (r *Repository) checkS3() error {
@@ -206,7 +195,7 @@ func checkEndpoint(what string, where Text, place Place) error {
 		return mistake(where, "%s: %q is not a URL that begins with https:// or http://", what, withoutUser(where.Value))
 	case u.User != nil:
 		return mistake(where, "%s holds a user or a password: remove it, credentials have files of their own", what)
-	case u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") == place.Bucket:
+	case u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" && strings.Trim(u.Path, "/") == place.Bucket:
 		return mistake(where, "%s is the address of the store alone, without the bucket: https://%s", what, u.Host)
 	}
 	return nil

@@ -96,8 +96,6 @@ func TestAMistakeAboutTheRepositoryIsOneSentenceWithItsPlace(t *testing.T) {
 		"hidden part in the prefix":    {"{url: 'gs://bucket/a/../b'}", "is not a prefix"},
 		"space in the prefix":          {"{url: 'gs://bucket/my backups'}", "is not a prefix"},
 		"long prefix":                  {"{url: 's3://bucket/" + strings.Repeat("p", 200) + "'}", "the prefix has 200 characters"},
-		"s3 settings beside files":     {"{url: 'file:///r', s3: {region: x}}", "settings for s3:// beside it: remove repository.s3"},
-		"gcs settings beside s3":       {"{url: 's3://bucket', gcs: {endpoint: 'http://x'}}", "settings for gs:// beside it: remove repository.gcs"},
 		"endpoint without scheme":      {"{url: 's3://bucket', s3: {endpoint: 'minio:9000'}}", `"minio:9000" is not a URL that begins with https:// or http://`},
 		"endpoint with a password":     {"{url: 's3://bucket', s3: {endpoint: 'https://a:hunter2@minio'}}", "endpoint holds a user or a password"},
 		"endpoint with the bucket":     {"{url: 's3://bucket', s3: {endpoint: 'https://minio/bucket'}}", "without the bucket: https://minio"},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -13,14 +14,14 @@ import (
 var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 func (c *Config) validate() error {
-	if err := c.Repository.validate(); err != nil {
+	if err := c.validateRepositories(); err != nil {
 		return err
 	}
 	if len(c.Clusters) == 0 {
 		return &Error{Message: "no cluster is named: add one under 'clusters:', such as 'main:'"}
 	}
 	for _, name := range c.ClusterNames() {
-		if err := c.Clusters[name].validate(name); err != nil {
+		if err := errors.Join(c.Clusters[name].validate(name), c.validateCopies(name)); err != nil {
 			return err
 		}
 	}

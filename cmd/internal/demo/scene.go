@@ -150,7 +150,8 @@ func (s *scene) copyBinary(from, to string) error {
 	return errors.Join(err, target.Close(), s.give(to))
 }
 
-// settings is the configuration of the story.
+// settings is the configuration of the story. Its cluster is so small that the cost of each file, on a machine that may be
+// busy, decides what a terabyte would take: the target is as generous.
 func (s *scene) settings(k *keys) string {
 	place := fmt.Sprintf("  url: file://%s\n", s.path("repository"))
 	if s.store != nil {
@@ -161,6 +162,7 @@ func (s *scene) settings(k *keys) string {
   main:
     connection: host=%s port=%d user=postgres dbname=postgres
     data_directory: %s
+    targets: {restore_per_terabyte: 12h}
 scheduler:
   work_directory: %s
   postgres_bin: %s
