@@ -71,13 +71,9 @@ func (a *app) unattended() *app {
 
 // runJobs does what is due, one thing after the other, until ctx ends. What has begun comes to its end.
 func (t *tended) runJobs(ctx context.Context) {
-	if t.before != nil {
-		select {
-		case <-t.before.ended: // its job, too
-			t.before = nil
-		case <-ctx.Done():
-			return
-		}
+	defer close(t.turns.worked)
+	if !await(ctx, t.before.worked) {
+		return
 	}
 	jobs := t.jobs()
 	for pause(ctx, jobPoll) {
@@ -86,6 +82,16 @@ func (t *tended) runJobs(ctx context.Context) {
 				t.attempt(t.agent.work, j)
 			}
 		}
+	}
+}
+
+// await is false when ctx ended first.
+func await(ctx context.Context, turn <-chan struct{}) bool {
+	select {
+	case <-turn:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"lifeboat/archive"
+	"lifeboat/archive/stream"
 	"lifeboat/internal/wal"
 	"lifeboat/storage/catalog"
 )
@@ -18,6 +19,7 @@ import (
 // agentMetrics counts what the agent does. No value holds more than names from the configuration.
 type agentMetrics struct {
 	files, bytes, failures, errors, jobs *prometheus.CounterVec
+	segments, tailBytes                  *prometheus.CounterVec
 	running, seconds                     *prometheus.GaugeVec
 	reloadGood, reloadTime               prometheus.Gauge
 }
@@ -33,6 +35,8 @@ func newAgentMetrics() *agentMetrics {
 		files:      counter("wal_pushed_files_total", "WAL files made durable."),
 		bytes:      counter("wal_pushed_bytes_total", "Size of the WAL files that were stored, uncompressed."),
 		failures:   counter("wal_push_failures_total", "WAL files that could not be made durable; each is tried again."),
+		segments:   counter("wal_streamed_files_total", "Whole segments and histories that came by streaming."),
+		tailBytes:  counter("wal_streamed_tail_bytes_total", "Bytes of unfinished segments that came by streaming."),
 		errors:     counter("errors_total", "Errors by kind.", "kind"),
 		jobs:       counter("job_runs_total", "Scheduled jobs that ended.", "job", "result"),
 		running:    prometheus.NewGaugeVec(gauge("job_running", "1 while the job runs."), []string{"cluster", "job"}),
@@ -51,7 +55,7 @@ func (m *agentMetrics) registry(g *agent) *prometheus.Registry {
 		ConstLabels: prometheus.Labels{"version": version(), "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	r.MustRegister(build, m.files, m.bytes, m.failures, m.errors, m.jobs, m.running, m.seconds, m.reloadGood, m.reloadTime,
+	r.MustRegister(build, m.files, m.bytes, m.failures, m.errors, m.jobs, m.segments, m.tailBytes, m.running, m.seconds, m.reloadGood, m.reloadTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &gaugesOf{agent: g})
 	return r
 }
@@ -93,6 +97,19 @@ func (c *counts) pushed(result archive.PushResult, err error) {
 		c.bytes.WithLabelValues(c.name).Add(float64(result.Bytes))
 	}
 }
+
+func (c *counts) streamed(result archive.PushResult, err error) {
+	if err != nil {
+		c.failed(err)
+		return
+	}
+	c.segments.WithLabelValues(c.name).Inc()
+	if result.Stored {
+		c.bytes.WithLabelValues(c.name).Add(float64(result.Bytes))
+	}
+}
+
+func (c *counts) streamedTail(bytes int) { c.tailBytes.WithLabelValues(c.name).Add(float64(bytes)) }
 
 func (c *counts) failed(err error) { c.errors.WithLabelValues(c.name, kindOf(err)).Inc() }
 
@@ -159,6 +176,17 @@ type moment struct {
 	files  int       // that wait to be archived
 	oldest time.Time // of them
 	pushed time.Time // the last one, by this agent
+
+	streams bool // WAL is to be received
+	flow    stream.Status
+}
+
+// lag is how many bytes a position of the stream is behind the end of the server's WAL.
+func (m moment) lag(at stream.Position) (float64, bool) {
+	if at.LSN == 0 {
+		return math.Inf(1), m.streams
+	}
+	return max(0, float64(max(m.server.end, m.flow.ServerEnd))-float64(at.LSN)), m.streams
 }
 
 func (m moment) since(t time.Time) (float64, bool) {
@@ -194,6 +222,14 @@ func measures() []measure {
 			func(m moment) (float64, bool) { return float64(m.seen.findings), !m.seen.at.IsZero() }},
 		{described("repository_seen_age_seconds", "Time since the agent last looked into the repository."),
 			func(m moment) (float64, bool) { return m.since(m.seen.at) }},
+		{described("wal_stream_connected", "1 while WAL is received by streaming."),
+			func(m moment) (float64, bool) { return oneIf(m.flow.Connected), m.streams }},
+		{described("wal_received_lag_bytes", "WAL of the server that streaming has not received; infinite where nothing is known."),
+			func(m moment) (float64, bool) { return m.lag(m.flow.Received) }},
+		{described("wal_durable_lag_bytes", "WAL of the server that streaming has not brought into the repository; infinite where nothing is known."),
+			func(m moment) (float64, bool) { return m.lag(m.flow.RepositoryDurable) }},
+		{described("wal_spool_bytes", "Size of the spool."),
+			func(m moment) (float64, bool) { return float64(m.flow.SpoolBytes), m.streams }},
 		{described("last_backup_age_seconds", "Time since the newest backup was begun; infinite where none is known."),
 			func(m moment) (float64, bool) { return m.since(m.seen.lastBackup) }},
 		{described("last_census_age_seconds", "Time since the newest census; infinite where none is known."),
@@ -230,10 +266,13 @@ func (c *gaugesOf) Collect(out chan<- prometheus.Metric) {
 }
 
 func (t *tended) moment() moment {
-	m := moment{now: t.app.now(), server: t.watch.now(), seen: t.view.now(), shop: t.shop.Load()}
+	m := moment{now: t.app.now(), server: t.watch.now(), seen: t.view.now(), shop: t.shop.Load(), streams: t.config.WAL.Stream}
 	if m.shop != nil {
 		m.files, m.oldest = m.shop.shipper.Waiting()
 		m.pushed = m.shop.shipper.Stats().LastSuccess
+	}
+	if flow := t.flow.Load(); flow != nil {
+		m.flow = flow.Status()
 	}
 	return m
 }

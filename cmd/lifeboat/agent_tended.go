@@ -10,6 +10,7 @@ import (
 
 	"lifeboat/archive"
 	"lifeboat/archive/ship"
+	"lifeboat/archive/stream"
 	"lifeboat/cmd/internal/config"
 )
 
@@ -39,13 +40,30 @@ type tended struct {
 
 	retired context.Context // ends when another configuration is in force, or the agent stops
 	retire  context.CancelFunc
-	before  *tended       // the one that this one replaces; nil for the first
-	ended   chan struct{} // closed when nothing of this one goes on any more
+	before  turns // of the one that this one replaces
+	turns   turns
 
 	watch watch
 	view  view
-	shop  atomic.Pointer[shop] // nil until the repository is open and the data directory known
-	owing atomic.Bool          // a push has found all repositories there again
+	shop  atomic.Pointer[shop]            // nil until the repository is open and the data directory known
+	flow  atomic.Pointer[stream.Receiver] // nil while no WAL is received
+	owing atomic.Bool                     // a push has found all repositories there again
+}
+
+// turns tell the next one under another configuration when to begin what only one may do at a time.
+type turns struct {
+	worked   chan struct{} // closed when no job runs any more
+	streamed chan struct{} // closed when no WAL is received any more
+}
+
+func newTurns() turns { return turns{worked: make(chan struct{}), streamed: make(chan struct{})} }
+
+// overTurns are those of nobody.
+func overTurns() turns {
+	t := newTurns()
+	close(t.worked)
+	close(t.streamed)
+	return t
 }
 
 // shop is what it takes to archive.
@@ -60,8 +78,11 @@ func newTended(g *agent, settings *config.Config, name string, before *tended) *
 	own.loaded, own.clusterName = settings, name
 	own.log = g.app.log.With(keyCluster, name)
 	t := &tended{
-		agent: g, app: own.unattended(), settings: settings, name: name, config: settings.Clusters[name], before: before,
-		counts: g.metrics.cluster(name), ended: make(chan struct{}),
+		agent: g, app: own.unattended(), settings: settings, name: name, config: settings.Clusters[name], before: overTurns(),
+		counts: g.metrics.cluster(name), turns: newTurns(),
+	}
+	if before != nil {
+		t.before = before.turns
 	}
 	t.retired, t.retire = context.WithCancel(context.Background())
 	return t
@@ -70,14 +91,18 @@ func newTended(g *agent, settings *config.Config, name string, before *tended) *
 // run looks after the cluster until the agent stops or another configuration takes over, and returns when nothing is
 // under way any more.
 func (t *tended) run(ctx context.Context) {
-	defer close(t.ended)
 	stop := context.AfterFunc(ctx, t.retire)
 	defer stop()
 	defer t.retire()
 	var group errgroup.Group
 	group.Go(func() error { t.watch.run(t.retired, t); return nil })
-	if t.open() {
-		for _, task := range []func(context.Context){t.payOwed, t.keepView, t.runJobs} {
+	opened := t.open()
+	if !opened {
+		close(t.turns.worked)
+		close(t.turns.streamed)
+	}
+	if opened {
+		for _, task := range []func(context.Context){t.payOwed, t.keepView, t.runJobs, t.stream} {
 			group.Go(func() error { task(t.retired); return nil })
 		}
 		<-t.retired.Done()
@@ -142,13 +167,19 @@ func (t *tended) push(ctx context.Context, s *scene, path string) error {
 	if err != nil {
 		return err
 	}
-	if len(s.copies) > 0 {
-		t.app.owed(s).note(result.Name, result.Copies)
-		if allThere(result.Copies) {
-			t.owing.Store(true)
-		}
-	}
+	t.noteCopies(s, result)
 	return nil
+}
+
+// noteCopies notes what repositories that were away are owed.
+func (t *tended) noteCopies(s *scene, result archive.PushResult) {
+	if len(s.copies) == 0 {
+		return
+	}
+	t.app.owed(s).note(result.Name, result.Copies)
+	if allThere(result.Copies) {
+		t.owing.Store(true)
+	}
 }
 
 // payOwed brings repositories that are back what they are owed, out of the way of the hooks.

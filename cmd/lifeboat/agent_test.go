@@ -50,7 +50,12 @@ const secret = "hunter2-of-the-agent"
 // newStation is an installation whose archive_command asks at the socket of an agent, which does not run yet.
 func newStation(t *testing.T, o pgtest.Options, settings string) *installation {
 	t.Helper()
-	in := bareInstallation(t, pgtest.Newest(t))
+	return newStationOf(t, pgtest.Newest(t), o, settings)
+}
+
+func newStationOf(t *testing.T, install pgtest.Install, o pgtest.Options, settings string) *installation {
+	t.Helper()
+	in := bareInstallation(t, install)
 	in.start(o)
 	in.addAgent(settings)
 	in.must("init")
