@@ -21,9 +21,7 @@ func (in *installation) standby() *pgtest.Cluster {
 	if o.code != 0 {
 		in.t.Fatalf("pg_basebackup: %s", o.errors)
 	}
-	standby, err := pgtest.StartDir(in.t, in.install, directory, pgtest.Options{
-		Settings: map[string]string{"listen_addresses": "", "unix_socket_directories": "/tmp", "primary_conninfo": primary.DSN("postgres")},
-	})
+	standby, err := pgtest.StartDir(in.t, in.install, directory, pgtest.Options{})
 	if err != nil {
 		in.t.Fatal(err)
 	}
