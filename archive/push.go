@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ const maxSmallFile = 1 << 20
 type PushOptions struct {
 	Clock func() time.Time
 	Store catalog.StoreOptions // of a cluster with copies: in how many of them the file must be durable
+	// DataDirectory is the server's, of a file that does not lie in its pg_wal; empty of one that does.
+	DataDirectory string
 }
 
 // PushResult says what Push did.
@@ -63,7 +66,7 @@ func (e *BadNameError) Unwrap() error { return e.Err }
 func Push(ctx context.Context, cluster *catalog.Cluster, path string, opts PushOptions) (PushResult, error) {
 	result, file, err := inspect(cluster.Identity(), cluster.Name(), path)
 	if err == nil && cluster.Seals() {
-		file.Secret, err = secret(ctx, cluster.Identity(), path)
+		file.Secret, err = Secret(ctx, cluster.Identity(), cmp.Or(opts.DataDirectory, filepath.Join(filepath.Dir(path), "..")))
 	}
 	if err != nil {
 		return result, fmt.Errorf("push %s: %w", filepath.Base(path), err)
@@ -96,10 +99,10 @@ func judgeCopies(copies []catalog.CopyResult, enough int) error {
 	return nil
 }
 
-// secret is what the servers of the file's cluster share: the nonce in the pg_control of the data directory that the
-// file lies in. A file that lies elsewhere, or beside the pg_control of another cluster, has none.
-func secret(ctx context.Context, identity catalog.Identity, path string) ([]byte, error) {
-	_, c, err := readControl(ctx, filepath.Join(filepath.Dir(path), ".."))
+// Secret is what the servers of a cluster share, see catalog.WALFile: the nonce in the pg_control of a data directory. It
+// is nil where that has none, or is another cluster's.
+func Secret(ctx context.Context, identity catalog.Identity, dataDirectory string) ([]byte, error) {
+	_, c, err := readControl(ctx, dataDirectory)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -51,7 +51,8 @@ type FetchOptions struct {
 // Fetch answers PostgreSQL's restore_command: it brings the file of the name to dest, relative to the working directory
 // (https://www.postgresql.org/docs/current/continuous-archiving.html).
 //
-// Found: dest is the verified file, put in place by one rename. Absent: err says what is not there; dest is untouched.
+// Found: dest is the verified file, put in place by one rename. At the end of a timeline's WAL that is the tail of a
+// segment that was not finished, filled up with zeros, as on the server. Absent: err says what is not there; dest is untouched.
 // Unknown: anything else, with the error; dest is untouched. A name that PostgreSQL does not ask for, a header of another
 // cluster, an outage, a refused permission, damage and a timeout are all Unknown.
 func Fetch(ctx context.Context, c *catalog.Cluster, name, dest string, o FetchOptions) (Outcome, error) {
@@ -67,6 +68,9 @@ func Fetch(ctx context.Context, c *catalog.Cluster, name, dest string, o FetchOp
 	err = fetchFile(ctx, c, file, dest)
 	if errors.Is(err, storage.ErrNotFound) {
 		return confirmAbsence(ctx, c, file)
+	}
+	if errors.Is(err, catalog.ErrUnfinished) {
+		err = fmt.Errorf("%w: %w", ErrGap, err)
 	}
 	if err != nil {
 		return Unknown, fmt.Errorf("fetch %s: %w", name, err)
@@ -119,7 +123,7 @@ func fetchFile(ctx context.Context, c *catalog.Cluster, file wal.FileName, dest 
 }
 
 func fetchInto(ctx context.Context, c *catalog.Cluster, file wal.FileName, temp *os.File) error {
-	header, err := c.GetWAL(ctx, file, temp)
+	header, err := c.GetSegment(ctx, file, temp)
 	if err == nil {
 		err = checkFetched(ctx, c, file, header, temp)
 	}

@@ -256,21 +256,25 @@ func (a *app) printSetUp(ctx context.Context, settings *config.Config) {
 	for _, name := range settings.ClusterNames() {
 		role, major := a.roleAndVersion(ctx, settings.Clusters[name])
 		a.say("\n# as a superuser of cluster %s\n%s\n", name, strings.Join(archive.Grants(major, role), "\n"))
-		a.say("\n# postgresql.conf, then restart\n%s\n", strings.Join(a.serverSettings(name), "\n"))
+		a.say("\n# postgresql.conf, then restart\n%s\n", strings.Join(a.serverSettings(settings, name), "\n"))
 	}
 	a.say("\n# then\nlifeboat check\nlifeboat backup\n")
 }
 
 // serverSettings are the lines of postgresql.conf that hand the server's WAL to this installation.
-func (a *app) serverSettings(cluster string) []string {
+func (a *app) serverSettings(settings *config.Config, cluster string) []string {
 	path, err := filepath.Abs(a.settingsPath())
 	if err != nil {
 		path = a.settingsPath()
 	}
+	socket := ""
+	if settings.Agent.Socket != config.DefaultSocket {
+		socket = fmt.Sprintf(` --socket "%s"`, settings.Agent.Socket)
+	}
 	return []string{
 		"wal_level = replica",
 		"archive_mode = on",
-		fmt.Sprintf("archive_command = '\"%s\" push --config \"%s\" --cluster %s %%p'", hookPath(), path, cluster),
+		fmt.Sprintf("archive_command = '\"%s\" push%s --config \"%s\" --cluster %s %%p'", hookPath(), socket, path, cluster),
 		"archive_timeout = 60s",
 	}
 }

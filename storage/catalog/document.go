@@ -27,6 +27,10 @@ const (
 	kindFinding    = "finding"
 	kindWAL        = "wal"
 	kindSealedWAL  = "sealed-wal"
+	kindTail       = "tail"
+	kindLease      = "lease"
+	kindProbe      = "probe"
+	kindSealedTail = "sealed-tail"
 )
 
 // envelope is a document as JSON sees it.

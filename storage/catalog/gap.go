@@ -11,17 +11,19 @@ import (
 type Gap struct {
 	Timeline wal.TimelineID
 	From, To wal.LSN
+	Why      string // as the ledger has it; empty where only what is missing shows the gap
 }
 
 // Gaps are the holes between the first and the last WAL that a timeline is known to have had: by its segments, by the
-// backups made on it, and by the timelines that branched off from it. By timeline and position.
+// backups made on it, and by the timelines that branched off from it; and what the ledger says was lost, as far as it was
+// not filled since. By timeline and position.
 func (inv *Inventory) Gaps() []Gap {
 	expected := inv.expected()
 	var gaps []Gap
 	for _, tli := range slices.Sorted(maps.Keys(expected)) {
 		gaps = append(gaps, inv.holes(tli, expected[tli])...)
 	}
-	return gaps
+	return mergeGaps(append(gaps, inv.lostGaps()...))
 }
 
 // stretch is a range of positions, at segment boundaries.

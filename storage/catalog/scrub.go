@@ -102,11 +102,12 @@ func (r *Repository) scrubCluster(s *scrubber, opts ScrubOptions, name string, k
 	if c == nil || err != nil {
 		return err
 	}
-	cs := &clusterScrub{scrubber: s, cluster: c, backups: map[string][]string{}, drills: map[string][]string{}}
+	cs := &clusterScrub{scrubber: s, cluster: c, backups: map[string][]string{}, drills: map[string][]string{}, tails: storedTails{}}
 	for _, key := range keys {
 		cs.take(key)
 	}
 	cs.checkDrills()
+	cs.checkTails()
 	return cs.checkBackups()
 }
 

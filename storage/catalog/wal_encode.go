@@ -69,6 +69,7 @@ func (c *Cluster) encodePlainWAL(f WALFile, now time.Time) (object walObject, hi
 		SHA256:           hex.EncodeToString(read.sums.sha256()),
 		ArchivedAt:       now.UTC(),
 		Summary:          f.Summary,
+		piece:            f.piece,
 	}
 	frame, err := encodeWALHeader(object.header)
 	if err != nil {
@@ -118,7 +119,7 @@ func noteWAL(sealing *seal.Noted, note walNote) ([]byte, error) {
 		return nil, err
 	}
 	note.Stanzas = sumOfStanzas(bare)
-	line, err := encodeDocument(kindSealedWAL, note)
+	line, err := encodeDocument(note.kind(), note)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (c *Cluster) HasLaterWAL(ctx context.Context, name wal.FileName) (bool, err
 			return later, err
 		}
 	}
-	return false, nil
+	return c.hasLaterTail(ctx, name)
 }
 
 // laterPrefixes are the few prefixes under which all later segments lie, nearest first: the rest of the same 4 GiB of

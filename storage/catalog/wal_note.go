@@ -60,6 +60,14 @@ func (n walNote) header(why error) WALHeader {
 	return h
 }
 
+// kind is that of the note's document.
+func (n walNote) kind() string {
+	if n.Piece != nil {
+		return kindSealedTail
+	}
+	return kindSealedWAL
+}
+
 // describes says whether the header that was sealed is of the file that the note is about.
 func (n walNote) describes(h WALHeader) bool {
 	mine := n.walHeaderBody.header()
@@ -83,7 +91,7 @@ func sumOfStanzas(header []byte) string {
 // was made for.
 func (c *Cluster) decodeWALNote(key string, name wal.FileName, header, raw []byte) (walNote, error) {
 	var note walNote
-	if err := decodeDocument(key, kindSealedWAL, raw, &note); err != nil {
+	if err := decodeDocument(key, c.kindAt(key).note, raw, &note); err != nil {
 		return note, err
 	}
 	if note.Stanzas != sumOfStanzas(header) {

@@ -22,6 +22,8 @@ type WALFile struct {
 	// pg_control. With it the same file is known again where the stored one is sealed and cannot be opened. It counts
 	// only for clusters that seal; nil where it is not known.
 	Secret []byte
+
+	piece *TailRange // that this is of a segment; nil for a whole file
 }
 
 // PutWAL stores a file durably under its name, or proves that the same file is there, durable and undamaged: then

@@ -87,6 +87,9 @@ type Scheduler struct {
 	Listen        string `yaml:"listen"`
 }
 
+// DefaultSocket is where hooks ask that are not told otherwise.
+const DefaultSocket = "/run/lifeboat/agent.sock"
+
 // The targets of the runbook: rows within 1 %, 1 TB restored in 2 h, at most 60 s lost, a warning from 70 % on.
 const (
 	defaultRows       = Percent(1)
@@ -104,7 +107,7 @@ const (
 
 func defaults() *Config {
 	return &Config{
-		Agent:     Agent{Socket: "/run/lifeboat/agent.sock", Listen: "127.0.0.1:9870"},
+		Agent:     Agent{Socket: DefaultSocket, Listen: "127.0.0.1:9870"},
 		Scheduler: Scheduler{WorkDirectory: defaultScratch, Listen: "127.0.0.1:9871"},
 
 		StateDirectory: Text{Value: defaultState},

@@ -1,0 +1,89 @@
+package catalog
+
+import (
+	"slices"
+	"testing"
+
+	"lifeboat/internal/wal"
+)
+
+// lost is an entry of the ledger, in segments.
+func lost(tli wal.TimelineID, from, to float64) Finding {
+	return Finding{Kind: FindingGap, Lost: &LostWAL{Timeline: tli, From: at(from), To: at(to), Why: "the slot was lost"}}
+}
+
+// cut is a run whose last segment is a tail that ends in its middle.
+func cut(tli wal.TimelineID, first, last int) WALRun {
+	r := run(tli, first, last)
+	r.Tail = at(float64(last) + 0.7)
+	return r
+}
+
+func TestLedgerOfGaps(t *testing.T) {
+	t.Parallel()
+	b := backup("b", 1, 2.1, 2.4)
+	for name, c := range map[string]struct {
+		runs    []WALRun
+		lost    []Finding
+		gaps    []string
+		why     string // of the first gap
+		windows []string
+	}{
+		"none":                        {runs: []WALRun{run(1, 1, 9)}, windows: []string{"1: 2.4-9.5 b"}},
+		"filled":                      {runs: []WALRun{run(1, 1, 9)}, lost: []Finding{lost(1, 4.2, 6)}, windows: []string{"1: 2.4-9.5 b"}},
+		"behind the last segment":     {runs: []WALRun{run(1, 1, 4)}, lost: []Finding{lost(1, 5, 7)}, gaps: []string{"1: 5-7"}, why: "the slot was lost", windows: []string{"1: 2.4-4.5 b"}},
+		"not filled":                  {runs: []WALRun{run(1, 1, 4), run(1, 7, 9)}, lost: []Finding{lost(1, 5, 7)}, gaps: []string{"1: 5-7"}, why: "the slot was lost", windows: []string{"1: 2.4-4.5 b"}},
+		"filled in part":              {runs: []WALRun{run(1, 1, 5), run(1, 7, 9)}, lost: []Finding{lost(1, 5, 7)}, gaps: []string{"1: 6-7"}, why: "the slot was lost", windows: []string{"1: 2.4-5.5 b"}},
+		"more is missing":             {runs: []WALRun{run(1, 1, 3), run(1, 8, 9)}, lost: []Finding{lost(1, 5, 7)}, gaps: []string{"1: 4-8"}, why: "the slot was lost", windows: []string{"1: 2.4-3.5 b"}},
+		"in the middle of a segment":  {runs: []WALRun{run(1, 1, 4)}, lost: []Finding{lost(1, 5.3, 6.1)}, gaps: []string{"1: 5-7"}, why: "the slot was lost", windows: []string{"1: 2.4-4.5 b"}},
+		"behind a tail":               {runs: []WALRun{cut(1, 1, 4)}, lost: []Finding{lost(1, 4.7, 7)}, gaps: []string{"1: 4-7"}, why: "the slot was lost", windows: []string{"1: 2.4-4.5 b"}},
+		"behind a tail, filled":       {runs: []WALRun{run(1, 1, 4)}, lost: []Finding{lost(1, 4.7, 5)}, windows: []string{"1: 2.4-4.5 b"}},
+		"before the first segment":    {runs: []WALRun{run(1, 2, 9)}, lost: []Finding{lost(1, 0.5, 2)}, gaps: []string{"1: 0-2"}, why: "the slot was lost", windows: []string{"1: 2.4-9.5 b"}},
+		"long before all that's left": {runs: []WALRun{run(1, 2, 9)}, lost: []Finding{lost(1, 0.1, 0.9)}, windows: []string{"1: 2.4-9.5 b"}},
+		"twice":                       {runs: []WALRun{run(1, 1, 4)}, lost: []Finding{lost(1, 5, 7), lost(1, 6, 8)}, gaps: []string{"1: 5-8"}, why: "the slot was lost", windows: []string{"1: 2.4-4.5 b"}},
+		"on another timeline":         {runs: []WALRun{run(1, 1, 9)}, lost: []Finding{lost(2, 5, 7)}, gaps: []string{"2: 5-7"}, why: "the slot was lost", windows: []string{"1: 2.4-9.5 b"}},
+	} {
+		inv := inventory([]Record{b}, c.runs)
+		inv.Findings = c.lost
+		gaps := inv.Gaps()
+		if got := shown(gaps); !slices.Equal(got, c.gaps) {
+			t.Errorf("%s: gaps are %q, want %q", name, got, c.gaps)
+		}
+		if len(gaps) > 0 && gaps[0].Why != c.why {
+			t.Errorf("%s: because %q, want %q", name, gaps[0].Why, c.why)
+		}
+		if got := shown(inv.Windows()); !slices.Equal(got, c.windows) {
+			t.Errorf("%s: windows are %q, want %q", name, got, c.windows)
+		}
+	}
+}
+
+func TestGapsAreKept(t *testing.T) {
+	t.Parallel()
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		s.archive(t, 1, 1, 3)
+		gap := LostWAL{Timeline: 1, From: at(4.5), To: at(6), Why: "the slot was lost"}
+		for range 2 {
+			if err := s.cluster.PutGap(t.Context(), gap, sceneTime); err != nil {
+				t.Fatal(err)
+			}
+		}
+		inv := must(s.cluster.Inventory(t.Context()))(t)
+		want := []Gap{{Timeline: 1, From: at(4), To: at(6), Why: gap.Why}}
+		if len(inv.Findings) != 1 || !slices.Equal(inv.Gaps(), want) {
+			t.Errorf("findings %+v, gaps %+v", inv.Findings, inv.Gaps())
+		}
+		s.archive(t, 1, 4, 6)
+		if gaps := must(s.cluster.Inventory(t.Context()))(t).Gaps(); len(gaps) != 0 {
+			t.Errorf("filled, and yet %+v", gaps)
+		}
+		for name, bad := range map[string]LostWAL{
+			"no timeline": {From: 1, To: 2}, "nothing": {Timeline: 1, From: 7, To: 7}, "backwards": {Timeline: 1, From: 7, To: 5},
+		} {
+			if err := s.cluster.PutGap(t.Context(), bad, sceneTime); err == nil {
+				t.Errorf("%s: taken", name)
+			}
+		}
+	})
+}

@@ -1,0 +1,77 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"lifeboat/internal/wal"
+	"lifeboat/storage"
+)
+
+// storedTails are all pieces of all tails, by segment and in order.
+type storedTails map[wal.FileName][]TailRange
+
+func (c *Cluster) tails(ctx context.Context) (storedTails, error) {
+	found := storedTails{}
+	for info, err := range c.bucket.List(ctx, c.tailsPrefix()) {
+		if err != nil {
+			return nil, fmt.Errorf("list tails: %w", err)
+		}
+		if segment, r, ok := c.parseTailKey(info.Key); ok {
+			found[segment] = append(found[segment], r)
+		}
+	}
+	return found, nil
+}
+
+// addTails adds the segments that recovery gets from their tails to those that are stored whole: the ones whose tail
+// reaches to their end, and the last one of a timeline.
+func (inv *Inventory) addTails(segments map[wal.TimelineID][]wal.SegmentNumber, tails storedTails) {
+	size := inv.Identity.WALSegmentSize
+	latest := map[wal.TimelineID]wal.SegmentNumber{}
+	for tli, numbers := range segments {
+		latest[tli] = slices.Max(numbers)
+	}
+	for segment := range tails {
+		latest[segment.Timeline] = max(latest[segment.Timeline], segment.SegmentNumber(size))
+	}
+	inv.tails = map[wal.FileName]TailRange{}
+	for segment, pieces := range tails {
+		counted, end := contiguous(pieces)
+		number := segment.SegmentNumber(size)
+		last := number == latest[segment.Timeline] || uint64(end) == uint64(size)
+		if end == 0 || !last || slices.Contains(segments[segment.Timeline], number) {
+			continue
+		}
+		inv.tails[segment] = lastOf(counted)
+	}
+	for segment := range inv.tails {
+		segments[segment.Timeline] = append(segments[segment.Timeline], segment.SegmentNumber(size))
+	}
+}
+
+// tailEnd is where the tail ends that stands for a segment; 0 where the segment is whole.
+func (inv *Inventory) tailEnd(segment wal.FileName) wal.LSN {
+	size := inv.Identity.WALSegmentSize
+	last, ok := inv.tails[segment]
+	if !ok || uint64(last.To) == uint64(size) {
+		return 0
+	}
+	return segment.Start(size) + wal.LSN(last.To)
+}
+
+// runHeader is the header of a segment of a run, and the key of its object. Where that is a piece of a tail that was
+// dropped meanwhile, the segment has come in its place.
+func (c *Cluster) runHeader(ctx context.Context, inv *Inventory, name wal.FileName) (string, WALHeader, error) {
+	if last, ok := inv.tails[name]; ok {
+		h, err := c.pieceHeader(ctx, name, last)
+		if !errors.Is(err, storage.ErrNotFound) {
+			return c.tailKey(name, last), h, err
+		}
+		delete(inv.tails, name)
+	}
+	h, err := c.WALHeader(ctx, name)
+	return c.walKey(name), h, err
+}
