@@ -181,9 +181,13 @@ func TestTailOfTwoServersIsDamage(t *testing.T) {
 		two := one
 		two.content = slices.Clone(one.content)
 		copy(two.content[4040:], noop(uint64(one.name.Start(wal.MinSegmentSize))+4008, 64))
+		edited := one.piece(t, 4000, 5000)
+		edited.Data = slices.Clone(edited.Data)
+		edited.Data[10] ^= 1
 		for name, pieces := range map[string][]TailPiece{
-			"they differ where they overlap": {one.piece(t, 0, 4500), two.piece(t, 4000, 5000)},
-			"one goes on where the other is": {one.piece(t, 0, 4500), two.piece(t, 4500, 5000)},
+			"only bytes that both hold differ": {one.piece(t, 0, 4500), edited},
+			"they differ where they overlap":   {one.piece(t, 0, 4500), two.piece(t, 4000, 5000)},
+			"one goes on where the other is":   {one.piece(t, 0, 4500), two.piece(t, 4500, 5000)},
 		} {
 			s := form.scene(t)
 			s.putTail(t, pieces...)
@@ -231,6 +235,9 @@ func TestMisplacedPiecesAreDamage(t *testing.T) {
 			s.overwrite(t, first, content)
 			if _, err := s.cluster.GetTail(t.Context(), u.name, io.Discard); !isDamaged(err) {
 				t.Errorf("%s in its place: %v", name, err)
+			}
+			if _, err := s.cluster.pieceHeader(t.Context(), u.name, TailRange{0, 5000}); !isDamaged(err) {
+				t.Errorf("header of %s in its place: %v", name, err)
 			}
 		}
 		s.overwrite(t, first, sound)
