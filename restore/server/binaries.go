@@ -76,7 +76,9 @@ func MajorVersion(ctx context.Context, dir string) (int, error) {
 	if _, err := os.Stat(program); err != nil {
 		return 0, fmt.Errorf("no server program: %w", err)
 	}
-	out, err := exec.CommandContext(ctx, program, "--version").Output()
+	asked := exec.CommandContext(ctx, program, "--version")
+	asked.Env = Options{BinDir: dir}.environment() // this process's own may hold secrets
+	out, err := asked.Output()
 	if err != nil {
 		return 0, fmt.Errorf("ask %s for its version: %w", program, err)
 	}

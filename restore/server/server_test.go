@@ -73,6 +73,23 @@ func soon(t *testing.T) context.Context {
 }
 
 // TestStopAndKill runs a server and ends it in each way.
+// The environment of a command may hold the store's secrets and a role's password, and everybody who may see the process
+// of PostgreSQL's user sees them there.
+func TestAProgramAskedForItsVersionIsNotGivenTheEnvironment(t *testing.T) {
+	t.Setenv("LIFEBOAT_TEST_SECRET", "open sesame")
+	dir := t.TempDir()
+	program := "#!/bin/sh\necho \"postgres (PostgreSQL) 15${LIFEBOAT_TEST_SECRET:+ and a secret}\" | tee \"$(dirname \"$0\")/answer\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "postgres"), []byte(program), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.MajorVersion(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := os.ReadFile(filepath.Join(dir, "answer")); err != nil || string(answer) != "postgres (PostgreSQL) 15\n" {
+		t.Errorf("the program saw the secret: %q, %v", answer, err)
+	}
+}
+
 func TestStopAndKill(t *testing.T) {
 	t.Parallel()
 	install := pgtest.Newest(t)
