@@ -98,7 +98,7 @@ func TestFetchOfTails(t *testing.T) {
 		s.Exec(ctx, "CREATE TABLE ledger (id int)")
 		segment, end := s.shipTail(ctx)
 		dest := filepath.Join(t.TempDir(), "RECOVERYXLOG")
-		if outcome, err := fetch(t, s.repository, s.cluster, segment.String(), dest); outcome != restore.Found {
+		if outcome, err := fetch(t, s.cluster, segment.String(), dest); outcome != restore.Found {
 			t.Fatalf("%v, %v", outcome, err)
 		}
 		size := s.cluster.Identity().WALSegmentSize
@@ -111,14 +111,14 @@ func TestFetchOfTails(t *testing.T) {
 			t.Errorf("%d bytes that are not the server's: %v", len(got), err)
 		}
 		next := wal.SegmentFile(segment.Timeline, segment.SegmentNumber(size)+1, size)
-		if outcome, err := fetch(t, s.repository, s.cluster, next.String(), dest); outcome != restore.Absent {
+		if outcome, err := fetch(t, s.cluster, next.String(), dest); outcome != restore.Absent {
 			t.Errorf("behind the tail: %v, %v", outcome, err)
 		}
 		s.archiveAll(ctx, s.Cluster)
 		s.Exec(ctx, "CREATE TABLE more (id int)")
 		s.archiveAll(ctx, s.Cluster)
 		s.hide(t, segment)
-		if outcome, err := fetch(t, s.repository, s.cluster, segment.String(), dest); outcome != restore.Unknown || !errors.Is(err, restore.ErrGap) {
+		if outcome, err := fetch(t, s.cluster, segment.String(), dest); outcome != restore.Unknown || !errors.Is(err, restore.ErrGap) {
 			t.Errorf("with later WAL: %v, %v", outcome, err)
 		}
 	})

@@ -3,21 +3,13 @@ package catalog
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"golang.org/x/sync/errgroup"
-
-	"lifeboat/internal/objectstore"
 	"lifeboat/storage"
 	"lifeboat/storage/fault"
-	"lifeboat/storage/retry"
-	"lifeboat/storage/s3"
 )
 
 func request(what, holder string) LeaseRequest {
@@ -209,98 +201,4 @@ func TestHoldStopsTheWorkWhenTheLeaseIsLost(t *testing.T) {
 	if !errors.Is(err, ErrLeaseLost) {
 		t.Errorf("error is %v", err)
 	}
-}
-
-// contest lets contenders take, renew, keep, forget and give back one lease, with clocks that are hours apart, and makes
-// sure that no two think at the same time that they have it.
-func contest(t *testing.T, c *Cluster, length time.Duration) {
-	t.Helper()
-	var mu sync.Mutex
-	holder, turns := -1, 0
-	var group errgroup.Group
-	end := time.Now().Add(length)
-	for i := range 5 {
-		group.Go(func() error {
-			r := rand.New(rand.NewPCG(uint64(i), 9))
-			shift := time.Duration(r.IntN(48)-24) * time.Hour
-			req := request("contest", "contender")
-			req.Clock = func() time.Time { return time.Now().Add(shift) } // hours off, and as steady as the machine's
-			for time.Now().Before(end) {
-				l, err := c.Acquire(t.Context(), req)
-				if err != nil && !errors.Is(err, ErrLeaseHeld) {
-					return err
-				}
-				if err != nil {
-					time.Sleep(time.Duration(r.IntN(200)) * time.Millisecond)
-					continue
-				}
-				if err := hold(t, l, r, &mu, &holder, i); err != nil {
-					return err
-				}
-				mu.Lock()
-				turns++
-				mu.Unlock()
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		t.Error(err)
-	}
-	if turns < 4 {
-		t.Errorf("only %d turns: the contest proves nothing", turns)
-	}
-}
-
-// hold works under the lease until close to its deadline, some renewals, or a while, and gives it back or forgets it.
-func hold(t *testing.T, l *Lease, r *rand.Rand, mu *sync.Mutex, holder *int, me int) error {
-	renewals := r.IntN(3)
-	for {
-		until := l.Deadline()
-		mu.Lock()
-		if *holder >= 0 && *holder != me && l.request.Clock().Before(until) {
-			t.Errorf("%d holds the lease, and so does %d", *holder, me)
-		}
-		*holder = me
-		mu.Unlock()
-		working := time.Duration(r.Int64N(int64(MinLease)))
-		time.Sleep(min(working, until.Sub(l.request.Clock())-20*time.Millisecond))
-		mu.Lock()
-		if *holder == me {
-			*holder = -1
-		}
-		mu.Unlock()
-		if renewals == 0 {
-			break
-		}
-		renewals--
-		if err := l.Renew(t.Context()); errors.Is(err, ErrLeaseLost) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
-	if r.IntN(2) == 0 {
-		return nil // as if it had crashed
-	}
-	return l.Release(t.Context())
-}
-
-func TestNoTwoHoldALease(t *testing.T) {
-	t.Parallel()
-	t.Run("file", func(t *testing.T) {
-		t.Parallel()
-		contest(t, newScene(t).cluster, 15*time.Second)
-	})
-	t.Run("s3", func(t *testing.T) {
-		t.Parallel()
-		server := objectstore.S3(t)
-		bucket := must(s3.Open(t.Context(), s3.Options{
-			Bucket: server.Bucket, Endpoint: server.Endpoint, Region: server.Region, PathStyle: true, Now: time.Now,
-			Credentials: credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, ""),
-			Retry:       retry.Options{MinDelay: time.Millisecond, MaxDelay: 20 * time.Millisecond, TotalTimeout: 30 * time.Second},
-		}))(t)
-		repo := must(Create(t.Context(), bucket, sceneTime))(t)
-		contest(t, must(repo.Register(t.Context(), "main", sceneIdentity(), sceneTime))(t), 15*time.Second)
-	})
 }
