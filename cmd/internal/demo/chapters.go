@@ -101,13 +101,16 @@ func (s *story) tellAccident(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if err := conn.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&s.accident); err != nil {
+	err = s.ledger.between(func() error { return conn.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&s.accident) })
+	if err != nil {
 		return err
 	}
 	if _, err := conn.Exec(ctx, "DROP TABLE ledger"); err != nil {
 		return err
 	}
-	s.ledger.stop()
+	if err := s.ledger.awaitEnd(); err != nil {
+		return err
+	}
 	s.Out.Printf("     %s  %s\n", s.Out.Paint(term.Dim, s.accident.UTC().Format("15:04:05.000000")), s.Out.Paint(term.Bad, "DROP TABLE ledger;"))
 	s.Out.Printf("     %s committed rows are gone from production\n", term.Count(int64(len(s.ledger.written()))))
 	var end string

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -53,6 +54,7 @@ type ledger struct {
 	cancel context.CancelFunc
 	group  errgroup.Group
 
+	writing sync.Mutex // held while a row is written
 	mutex   sync.Mutex
 	entries []entry
 }
@@ -89,8 +91,7 @@ func startLedger(ctx context.Context, p *primary) (*ledger, error) {
 func (l *ledger) write(ctx context.Context, conn *pgx.Conn) error {
 	for amount := int64(1); ; amount = amount*31%9973 + 1 {
 		e := entry{amount: amount}
-		const insert = "INSERT INTO ledger (amount) VALUES ($1) RETURNING id, pg_current_xact_id()::text::bigint"
-		if err := conn.QueryRow(ctx, insert, amount).Scan(&e.id, &e.xid); err != nil {
+		if err := l.add(ctx, conn, &e); err != nil {
 			return err
 		}
 		l.mutex.Lock()
@@ -102,6 +103,31 @@ func (l *ledger) write(ctx context.Context, conn *pgx.Conn) error {
 		case <-time.After(4 * time.Millisecond):
 		}
 	}
+}
+
+func (l *ledger) add(ctx context.Context, conn *pgx.Conn, e *entry) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	const insert = "INSERT INTO ledger (amount) VALUES ($1) RETURNING id, pg_current_xact_id()::text::bigint"
+	return conn.QueryRow(ctx, insert, e.amount).Scan(&e.id, &e.xid)
+}
+
+// between runs something while no row is being written. A transaction that has its commit time and not yet its commit
+// record could else come behind a later one in the WAL, where recovery to a moment between the two does not find it.
+func (l *ledger) between(do func() error) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return do()
+}
+
+// awaitEnd waits until there is no table to write to any more. An insert that is under way is not given up: its row may
+// be committed already, and would be remembered by nobody.
+func (l *ledger) awaitEnd() error {
+	err := l.group.Wait()
+	if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) {
+		return nil // what the server refuses is not committed
+	}
+	return fmt.Errorf("write the ledger: %w", err)
 }
 
 func (l *ledger) stop() {
