@@ -114,6 +114,9 @@ func (w walk) below(d directory, path, name string) error {
 
 func (w walk) entries(d directory, start string) ([]entry, error) {
 	names, err := d.names()
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil // it was removed while it was open, which only an empty directory can be
+	}
 	if err != nil {
 		return nil, err
 	}
