@@ -21,8 +21,12 @@ type agentMetrics struct {
 	files, bytes, failures, errors, jobs *prometheus.CounterVec
 	segments, tailBytes                  *prometheus.CounterVec
 	running, seconds                     *prometheus.GaugeVec
+	delays                               *prometheus.SummaryVec
 	reloadGood, reloadTime               prometheus.Gauge
 }
+
+// delayWindow is the time whose heartbeats the percentiles are of.
+const delayWindow = time.Hour
 
 func newAgentMetrics() *agentMetrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -44,6 +48,10 @@ func newAgentMetrics() *agentMetrics {
 		reloadGood: prometheus.NewGauge(gauge("config_reload_successful", "0 where the last reload of the configuration was refused.")),
 		reloadTime: prometheus.NewGauge(gauge("config_reload_timestamp_seconds", "When the configuration was last asked to be read anew.")),
 	}
+	m.delays = prometheus.NewSummaryVec(prometheus.SummaryOpts{
+		Name: "lifeboat_heartbeat_delay_seconds", Help: "Time from a commit to its WAL being in the repository, by small commits of the agent's own.",
+		Objectives: map[float64]float64{0.5: 0.02, 0.9: 0.01, 0.99: 0.001}, MaxAge: delayWindow,
+	}, []string{"cluster"})
 	m.reloadGood.Set(1)
 	return m
 }
@@ -55,7 +63,7 @@ func (m *agentMetrics) registry(g *agent) *prometheus.Registry {
 		ConstLabels: prometheus.Labels{"version": version(), "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	r.MustRegister(build, m.files, m.bytes, m.failures, m.errors, m.jobs, m.segments, m.tailBytes, m.running, m.seconds, m.reloadGood, m.reloadTime,
+	r.MustRegister(build, m.files, m.bytes, m.failures, m.errors, m.jobs, m.segments, m.tailBytes, m.running, m.seconds, m.delays, m.reloadGood, m.reloadTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &gaugesOf{agent: g})
 	return r
 }
@@ -125,6 +133,10 @@ func (c *counts) jobEnded(job string, err error, took time.Duration) {
 	c.seconds.WithLabelValues(c.name, job).Set(took.Seconds())
 }
 
+func (c *counts) readBack(delay time.Duration) {
+	c.delays.WithLabelValues(c.name).Observe(delay.Seconds())
+}
+
 // kindOf puts an error into one of a few kinds, since its words may hold anything.
 func kindOf(err error) string {
 	var (
@@ -176,6 +188,10 @@ type moment struct {
 	files  int       // that wait to be archived
 	oldest time.Time // of them
 	pushed time.Time // the last one, by this agent
+
+	beats      bool // heartbeats are to be written
+	unread     bool // one is not in the repository yet
+	unreadFrom time.Time
 
 	streams bool // WAL is to be received
 	flow    stream.Status
@@ -230,6 +246,13 @@ func measures() []measure {
 			func(m moment) (float64, bool) { return m.lag(m.flow.RepositoryDurable) }},
 		{described("wal_spool_bytes", "Size of the spool."),
 			func(m moment) (float64, bool) { return float64(m.flow.SpoolBytes), m.streams }},
+		{described("heartbeat_unread_age_seconds", "Age of the oldest commit that is not in the repository yet, and would be lost with the server now; 0 where there is none."),
+			func(m moment) (float64, bool) {
+				if !m.unread {
+					return 0, m.beats
+				}
+				return m.since(m.unreadFrom)
+			}},
 		{described("last_backup_age_seconds", "Time since the newest backup was begun; infinite where none is known."),
 			func(m moment) (float64, bool) { return m.since(m.seen.lastBackup) }},
 		{described("last_census_age_seconds", "Time since the newest census; infinite where none is known."),
@@ -271,6 +294,8 @@ func (t *tended) moment() moment {
 		m.files, m.oldest = m.shop.shipper.Waiting()
 		m.pushed = m.shop.shipper.Stats().LastSuccess
 	}
+	m.beats = t.config.Heartbeat.Interval > 0
+	m.unreadFrom, m.unread = t.pulse.oldest()
 	if flow := t.flow.Load(); flow != nil {
 		m.flow = flow.Status()
 	}

@@ -45,6 +45,7 @@ type tended struct {
 
 	watch watch
 	view  view
+	pulse heartbeat
 	shop  atomic.Pointer[shop]            // nil until the repository is open and the data directory known
 	flow  atomic.Pointer[stream.Receiver] // nil while no WAL is received
 	owing atomic.Bool                     // a push has found all repositories there again
@@ -102,7 +103,7 @@ func (t *tended) run(ctx context.Context) {
 		close(t.turns.streamed)
 	}
 	if opened {
-		for _, task := range []func(context.Context){t.payOwed, t.keepView, t.runJobs, t.stream} {
+		for _, task := range []func(context.Context){t.payOwed, t.keepView, t.runJobs, t.stream, t.beats, t.readBeats} {
 			group.Go(func() error { task(t.retired); return nil })
 		}
 		<-t.retired.Done()

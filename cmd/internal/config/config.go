@@ -32,6 +32,7 @@ type Cluster struct {
 	Backup        Backup            `yaml:"backup"`
 	Retention     Retention         `yaml:"retention"`
 	Census        Census            `yaml:"census"`
+	Heartbeat     Heartbeat         `yaml:"heartbeat"`
 	Drills        map[string]*Drill `yaml:"drills"`
 	Targets       Targets           `yaml:"targets"`
 }
@@ -58,6 +59,11 @@ type Retention struct {
 // Census is the schedule of censuses.
 type Census struct {
 	Schedule Schedule `yaml:"schedule"`
+}
+
+// Heartbeat says how often the agent makes a small commit and looks for it in the repository: never where it is zero.
+type Heartbeat struct {
+	Interval Duration `yaml:"interval"`
 }
 
 // Drill is one named drill: when it runs and to which target.
