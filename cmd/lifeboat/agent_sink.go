@@ -19,6 +19,7 @@ type sink struct {
 	*tended
 	shop  *shop
 	spool string
+	folds folds
 }
 
 func (s *sink) cluster() *catalog.Cluster { return s.shop.scene.cluster }
@@ -75,21 +76,28 @@ func (s *sink) Tail(ctx context.Context, name wal.FileName, from uint32, data []
 		return fmt.Errorf("store the tail of %s: %w", name, err)
 	}
 	s.counts.streamedTail(len(data))
+	s.fold(ctx, piece)
 	return nil
 }
 
-// summary reads the segment from its first byte on, from the spool: it may have become whole meanwhile.
+// summary reads the segment from its first byte on, from the spool.
 func (s *sink) summary(name wal.FileName, to uint32) (wal.Summary, error) {
-	path := filepath.Join(s.spool, name.String())
-	file, err := os.Open(path + ".partial")
-	if errors.Is(err, fs.ErrNotExist) {
-		file, err = os.Open(path)
-	}
+	file, err := s.spooled(name)
 	if err != nil {
 		return wal.Summary{}, err
 	}
 	defer file.Close()
 	return catalog.SummarizeTail(file, to, name, s.cluster().Identity().WALSegmentSize)
+}
+
+// spooled opens a segment of the spool, which may have become whole meanwhile.
+func (s *sink) spooled(name wal.FileName) (*os.File, error) {
+	path := filepath.Join(s.spool, name.String())
+	file, err := os.Open(path + ".partial")
+	if errors.Is(err, fs.ErrNotExist) {
+		file, err = os.Open(path)
+	}
+	return file, err
 }
 
 // TailEnd implements stream.Sink.
@@ -99,6 +107,7 @@ func (s *sink) TailEnd(ctx context.Context, name wal.FileName) (uint32, error) {
 	for _, piece := range pieces {
 		end = max(end, piece.To)
 	}
+	s.folds.begin(name, len(pieces))
 	return end, err
 }
 

@@ -50,7 +50,7 @@ func (c *Cluster) GetTail(ctx context.Context, segment wal.FileName, dst io.Writ
 	if err != nil {
 		return 0, err
 	}
-	_, err = c.getTail(ctx, segment, pieces, dst)
+	_, err = c.getTail(ctx, segment, cover(pieces), dst)
 	_, end = contiguous(pieces)
 	return end, err
 }
@@ -140,34 +140,48 @@ func (w *pieceWriter) Write(p []byte) (int, error) {
 // is the last WAL of its timeline or reaches to the segment's end. Where it is not the last the error is ErrUnfinished. The
 // other errors are those of GetWAL and GetTail.
 func (c *Cluster) GetSegment(ctx context.Context, name wal.FileName, dst io.Writer) (WALHeader, error) {
-	h, err := c.GetWAL(ctx, name, dst)
-	if name.Kind != wal.Segment || !errors.Is(err, storage.ErrNotFound) {
-		return h, err
-	}
-	pieces, err := c.standIn(ctx, name)
-	if err == nil {
-		h, err = c.getTail(ctx, name, pieces, dst)
-	}
-	if errors.Is(err, storage.ErrNotFound) {
-		return c.GetWAL(ctx, name, dst) // it may have come meanwhile, and its tail gone
-	}
-	return h, err
+	return c.wholeOrTail(ctx, name,
+		func() (WALHeader, error) { return c.GetWAL(ctx, name, dst) },
+		func(pieces []TailRange) (WALHeader, error) { return c.getTail(ctx, name, pieces, dst) })
 }
 
 // SegmentHeader is WALHeader for recovery: where GetSegment serves the tail, it is what that says about itself.
 func (c *Cluster) SegmentHeader(ctx context.Context, name wal.FileName) (WALHeader, error) {
-	h, err := c.WALHeader(ctx, name)
+	return c.wholeOrTail(ctx, name,
+		func() (WALHeader, error) { return c.WALHeader(ctx, name) },
+		func(pieces []TailRange) (WALHeader, error) { return c.pieceHeader(ctx, name, lastOf(pieces)) })
+}
+
+// tailLooks is how often a tail is looked for whose pieces are gone when they are read. They make room for one that holds
+// them all, or for the segment.
+const tailLooks = 5
+
+var errVanishing = errors.New("the pieces of the tail vanish as fast as they are listed")
+
+// wholeOrTail reads a segment where it is stored, else its tail. That neither is there is the answer only where no piece was
+// listed: to take pieces that have vanished for the end of the WAL would lose what they hold.
+func (c *Cluster) wholeOrTail(
+	ctx context.Context, name wal.FileName, whole func() (WALHeader, error), tail func([]TailRange) (WALHeader, error),
+) (WALHeader, error) {
+	h, err := whole()
 	if name.Kind != wal.Segment || !errors.Is(err, storage.ErrNotFound) {
 		return h, err
 	}
-	pieces, err := c.standIn(ctx, name)
-	if err == nil {
-		h, err = c.pieceHeader(ctx, name, lastOf(pieces))
+	for range tailLooks {
+		pieces, err := c.standIn(ctx, name)
+		listed := err == nil
+		if listed {
+			h, err = tail(pieces)
+		}
+		if !errors.Is(err, storage.ErrNotFound) {
+			return h, err
+		}
+		// It may have come meanwhile, and its tail gone.
+		if h, err = whole(); !listed || !errors.Is(err, storage.ErrNotFound) {
+			return h, err
+		}
 	}
-	if errors.Is(err, storage.ErrNotFound) {
-		return c.WALHeader(ctx, name)
-	}
-	return h, err
+	return WALHeader{}, fmt.Errorf("read %s: %w", name, errVanishing)
 }
 
 // standIn is the tail that may take the place of a segment which is not there.
@@ -181,13 +195,13 @@ func (c *Cluster) standIn(ctx context.Context, name wal.FileName) ([]TailRange, 
 	case end == 0:
 		return nil, fmt.Errorf("tail of %s: %w", name, storage.ErrNotFound)
 	case uint64(end) == uint64(c.identity.WALSegmentSize):
-		return pieces, nil
+		return cover(pieces), nil
 	}
 	later, err := c.HasLaterWAL(ctx, name)
 	if err == nil && later {
 		err = fmt.Errorf("tail of %s: %w", name, ErrUnfinished)
 	}
-	return pieces, err
+	return cover(pieces), err
 }
 
 // pieceHeader reads the header of a piece and little more.

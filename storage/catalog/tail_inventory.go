@@ -62,16 +62,23 @@ func (inv *Inventory) tailEnd(segment wal.FileName) wal.LSN {
 	return segment.Start(size) + wal.LSN(last.To)
 }
 
-// runHeader is the header of a segment of a run, and the key of its object. Where that is a piece of a tail that was
-// dropped meanwhile, the segment has come in its place.
+// runHeader is the header of a segment of a run, and the key of its object. Where that is a piece of a tail that is gone
+// meanwhile, a longer one or the segment has come in its place.
 func (c *Cluster) runHeader(ctx context.Context, inv *Inventory, name wal.FileName) (string, WALHeader, error) {
-	if last, ok := inv.tails[name]; ok {
-		h, err := c.pieceHeader(ctx, name, last)
-		if !errors.Is(err, storage.ErrNotFound) {
-			return c.tailKey(name, last), h, err
-		}
-		delete(inv.tails, name)
+	last, ok := inv.tails[name]
+	if !ok {
+		h, err := c.WALHeader(ctx, name)
+		return c.walKey(name), h, err
 	}
-	h, err := c.WALHeader(ctx, name)
-	return c.walKey(name), h, err
+	h, err := c.pieceHeader(ctx, name, last)
+	if !errors.Is(err, storage.ErrNotFound) {
+		return c.tailKey(name, last), h, err
+	}
+	h, err = c.SegmentHeader(ctx, name)
+	if err != nil || h.piece == nil {
+		delete(inv.tails, name)
+		return c.walKey(name), h, err
+	}
+	inv.tails[name] = *h.piece
+	return c.tailKey(name, *h.piece), h, nil
 }

@@ -71,6 +71,28 @@ func contiguous(ranges []TailRange) (counted []TailRange, end uint32) {
 	return counted, end
 }
 
+// cover are as few of the sorted ranges as leave no byte out from 0 on.
+func cover(ranges []TailRange) []TailRange {
+	var chosen []TailRange
+	var best TailRange
+	var end uint32 // of what is chosen
+	for _, r := range ranges {
+		if r.From > end && best.To > end {
+			chosen, end = append(chosen, best), best.To
+		}
+		if r.From > end {
+			break
+		}
+		if r.To > best.To {
+			best = r
+		}
+	}
+	if best.To > end {
+		chosen = append(chosen, best)
+	}
+	return chosen
+}
+
 // lastOf is the range that ends last; there must be one.
 func lastOf(ranges []TailRange) TailRange {
 	last := ranges[0]

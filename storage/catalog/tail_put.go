@@ -78,6 +78,38 @@ func (c *Cluster) putTail(ctx context.Context, p TailPiece, now time.Time) error
 	return err
 }
 
+// FoldTail is PutTail for a piece that begins where the segment does, and then removes those that it holds, so that a segment
+// which the server fills slowly does not become thousands of objects. Where the right to delete is lacking they stay.
+func (c *Cluster) FoldTail(ctx context.Context, p TailPiece, now time.Time) error {
+	if p.From != 0 {
+		return fmt.Errorf("fold tail of %s: the piece begins at byte %d", p.Segment, p.From)
+	}
+	if err := c.PutTail(ctx, p, now); err != nil {
+		return err
+	}
+	if err := c.dropHeld(ctx, p.Segment, p.span()); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("fold tail of %s: %w", p.Segment, err)
+	}
+	return nil
+}
+
+// dropHeld removes the pieces that another one holds.
+func (c *Cluster) dropHeld(ctx context.Context, segment wal.FileName, by TailRange) error {
+	pieces, err := c.tailPieces(ctx, segment)
+	if err != nil {
+		return err
+	}
+	for _, r := range pieces {
+		if r == by || r.From < by.From || r.To > by.To {
+			continue
+		}
+		if err := c.bucket.Delete(ctx, c.tailKey(segment, r)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // tailFile is the piece as a file, if it can belong to this cluster.
 func (c *Cluster) tailFile(p TailPiece) (WALFile, error) {
 	var f WALFile

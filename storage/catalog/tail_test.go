@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -389,6 +390,75 @@ func TestSegmentThatComesWhileItsTailIsReadIsServed(t *testing.T) {
 	var got bytes.Buffer
 	if _, err := c.GetSegment(t.Context(), u.name, &got); err != nil || came != nil || !bytes.Equal(got.Bytes(), contentOf(t, whole)) {
 		t.Errorf("%d bytes, %v, %v", got.Len(), err, came)
+	}
+}
+
+func TestFoldedTailIsOneObjectWithTheSameBytes(t *testing.T) {
+	t.Parallel()
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		u := newUnfinished(t, tailName, 200_000)
+		for at := uint32(0); at < 50_000; at += 1000 {
+			s.putTail(t, u.piece(t, at, at+1000))
+		}
+		fold := u.piece(t, 0, 49_000) // the last piece came while it was made
+		for range 2 {
+			if err := s.cluster.FoldTail(t.Context(), fold, sceneTime); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if pieces := must(s.cluster.Tail(t.Context(), u.name))(t); len(pieces) != 2 {
+			t.Errorf("left are %v", pieces)
+		}
+		var got bytes.Buffer
+		if end, err := s.cluster.GetTail(t.Context(), u.name, &got); err != nil || end != 50_000 || !bytes.Equal(got.Bytes(), u.upTo(50_000)) {
+			t.Errorf("tail to %d, %v", end, err)
+		}
+		if err := s.cluster.FoldTail(t.Context(), u.piece(t, 1000, 50_000), sceneTime); err == nil {
+			t.Error("a piece without a start was folded")
+		}
+	})
+}
+
+// To take pieces that make room for one that holds them all for the end of the WAL would lose what they hold.
+func TestTailThatIsFoldedWhileItIsReadIsRead(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	u := newUnfinished(t, tailName, 20_000)
+	s.putTail(t, u.piece(t, 0, 5000), u.piece(t, 5000, 9000))
+	var folded error
+	fold := fault.Crash(func() { folded = s.cluster.FoldTail(t.Context(), u.piece(t, 0, 9000), sceneTime) })
+	c := s.faulty(t, fault.Rule{Op: fault.Get, Key: "clusters/*/*/tails/*/*/*/*", Action: fold})
+	var got bytes.Buffer
+	if _, err := c.GetSegment(t.Context(), u.name, &got); err != nil || folded != nil || !bytes.Equal(got.Bytes(), u.upTo(9000)) {
+		t.Errorf("%d bytes, %v, %v", got.Len(), err, folded)
+	}
+	absent := s.faulty(t, fault.Rule{Op: fault.Get, Key: "clusters/*/*/tails/*/*/*/*", Times: -1, Action: fault.Fail(storage.ErrNotFound)})
+	if _, err := absent.GetSegment(t.Context(), u.name, io.Discard); err == nil || errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("pieces that are listed and cannot be read are %v", err)
+	}
+}
+
+func TestCoverLeavesNoByteOutAndTakesNoPieceInVain(t *testing.T) {
+	t.Parallel()
+	for range 2000 {
+		var ranges []TailRange
+		for range rand.IntN(9) {
+			from := uint32(rand.IntN(30))
+			ranges = append(ranges, TailRange{from, from + 1 + uint32(rand.IntN(20))})
+		}
+		slices.SortFunc(ranges, func(a, b TailRange) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+		_, want := contiguous(ranges)
+		chosen := cover(ranges)
+		again, got := contiguous(chosen)
+		if got != want || len(again) != len(chosen) {
+			t.Fatalf("%v of %v reach to %d, not %d", chosen, ranges, got, want)
+		}
+		for i := range chosen {
+			if _, without := contiguous(slices.Delete(slices.Clone(chosen), i, i+1)); without == want {
+				t.Fatalf("%v is not needed in %v", chosen[i], chosen)
+			}
+		}
 	}
 }
 
