@@ -228,9 +228,11 @@ func TestMisplacedPiecesAreDamage(t *testing.T) {
 		first := s.cluster.tailKey(u.name, TailRange{0, 5000})
 		sound := s.object(t, first)
 		next := must(wal.ParseFileName("000000010000000000000005"))(t)
+		all := s.object(t, s.cluster.tailKey(u.name, TailRange{0, 1 << 20}))
+		mustDo(t, os.Remove(s.path(s.cluster.tailKey(u.name, TailRange{0, 1 << 20})))) // else the others are not needed
 		for name, content := range map[string][]byte{
 			"another piece":   s.object(t, s.cluster.tailKey(u.name, TailRange{5000, 10000})),
-			"the whole piece": s.object(t, s.cluster.tailKey(u.name, TailRange{0, 1 << 20})),
+			"the whole piece": all,
 			"whole segment":   s.object(t, s.cluster.walKey(must(wal.ParseFileName("000000010000000000000003"))(t))),
 		} {
 			s.overwrite(t, first, content)
@@ -246,7 +248,7 @@ func TestMisplacedPiecesAreDamage(t *testing.T) {
 		if _, err := s.cluster.GetTail(t.Context(), next, io.Discard); !isDamaged(err) {
 			t.Errorf("piece of another segment: %v", err)
 		}
-		s.overwrite(t, s.cluster.walKey(next), s.object(t, s.cluster.tailKey(u.name, TailRange{0, 1 << 20})))
+		s.overwrite(t, s.cluster.walKey(next), all)
 		if _, err := s.cluster.GetWAL(t.Context(), next, io.Discard); !isDamaged(err) {
 			t.Errorf("piece as a segment: %v", err)
 		}
