@@ -96,6 +96,9 @@ func (h hook) run(args []string, stderr io.Writer) int {
 		say(stderr, "lifeboat-wal %s: expects %s\n", h.name, h.operands)
 		return h.failure
 	}
+	if code, answered := h.askAhead(*config, *cluster, flags.Args()); answered {
+		return code
+	}
 	if code, answered := h.ask(socketPath(*socket), *config, *cluster, flags.Args(), stderr); answered {
 		return code
 	}

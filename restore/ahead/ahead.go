@@ -8,11 +8,10 @@ package ahead
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -20,21 +19,22 @@ import (
 
 	"lifeboat/internal/wal"
 	"lifeboat/restore"
+	"lifeboat/storage"
 )
 
 // Options say where from and how far ahead.
 type Options struct {
 	// Answer brings one file to its destination as restore_command is to have it, see restore.Fetch.
 	Answer func(ctx context.Context, name, dest string) (restore.Outcome, error)
-	// Get brings one segment to a new file, whole and verified, or fails for whatever reason.
-	Get         func(ctx context.Context, name wal.FileName, path string) error
+	// Get brings one segment to a new file, whole and verified, or fails for whatever reason and leaves none.
+	Get func(ctx context.Context, name wal.FileName, path string) error
+	// Room says whether the area may take another segment. Where it may not, nothing is fetched ahead.
+	Room        func() bool
 	SegmentSize wal.SegmentSize
-	Area        string // an existing directory that nobody else uses
-	Files       int    // segments in the area, fetched or on their way; below one means eight
+	Area        string // an existing directory that nobody else writes to, on the file system of the destinations
+	Files       int    // segments in the area, fetched or on their way; at least one
 	Log         *slog.Logger
 }
-
-const defaultFiles = 8
 
 // Fetcher serves one recovery. It is safe for concurrent use.
 type Fetcher struct {
@@ -58,26 +58,29 @@ type job struct {
 
 // New makes a Fetcher that ends with Close.
 func New(o Options) *Fetcher {
-	if o.Files < 1 {
-		o.Files = defaultFiles
-	}
 	f := &Fetcher{o: o, jobs: map[wal.FileName]*job{}}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
 }
 
-// Fetch answers one request of restore_command, like restore.Fetch.
+// Fetch answers one request of restore_command, like restore.Fetch. What is there or on its way is served from the area;
+// all else is fetched first, and only when it was found what follows it.
 func (f *Fetcher) Fetch(ctx context.Context, name, dest string) (restore.Outcome, error) {
 	file, err := wal.ParseFileName(name)
 	if err != nil || file.Kind != wal.Segment || file.ValidFor(f.o.SegmentSize) != nil {
 		return f.o.Answer(ctx, name, dest)
 	}
-	j := f.take(file)
-	f.lookAhead(file)
-	if j != nil && f.serve(ctx, j, dest) {
-		return restore.Found, nil
+	if j := f.take(file); j != nil {
+		f.LookAhead(file)
+		if f.serve(ctx, j, dest) {
+			return restore.Found, nil
+		}
 	}
-	return f.o.Answer(ctx, name, dest)
+	outcome, err := f.o.Answer(ctx, name, dest)
+	if outcome == restore.Found {
+		f.LookAhead(file)
+	}
+	return outcome, err
 }
 
 // take hands over the job of a segment, which nobody else gets then.
@@ -100,7 +103,7 @@ func (f *Fetcher) serve(ctx context.Context, j *job, dest string) bool {
 	if j.err != nil {
 		return false
 	}
-	if err := move(j.path, dest); err != nil {
+	if err := os.Rename(j.path, dest); err != nil {
 		f.o.Log.Warn("a segment that was fetched ahead is fetched again", "file", filepath.Base(dest), "error", err)
 		return false
 	}
@@ -123,50 +126,61 @@ func remove(path string) error {
 	return nil
 }
 
-// lookAhead fetches the segments that follow file on its timeline, and drops what no recovery that is there will ask for.
-func (f *Fetcher) lookAhead(file wal.FileName) {
+// LookAhead fetches the segments that follow file on its timeline, and drops what no recovery that is there will ask for.
+// A segment that could not be had is tried again. Of what lies beyond the end of the archive only the first is asked for.
+func (f *Fetcher) LookAhead(file wal.FileName) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	wanted := f.following(file)
 	for name, j := range f.jobs {
-		if !wanted[name] {
+		if !slices.Contains(wanted, name) {
 			delete(f.jobs, name)
 			f.drop(j)
 		}
 	}
-	segno := file.SegmentNumber(f.o.SegmentSize)
-	for i := range f.o.Files {
-		next := wal.SegmentFile(file.Timeline, segno+1+wal.SegmentNumber(i), f.o.SegmentSize)
+	for _, next := range wanted {
 		j := f.jobs[next]
-		if j == nil {
-			j = f.start(next)
+		err := failure(j)
+		if err != nil {
+			delete(f.jobs, next)
+			f.drop(j)
 		}
-		if failed(j) {
-			return // what lies beyond the end of the archive is not asked for
+		if f.jobs[next] == nil {
+			if f.ctx.Err() != nil || !f.o.Room() {
+				return
+			}
+			f.start(next)
+		}
+		if errors.Is(err, storage.ErrNotFound) {
+			return
 		}
 	}
 }
 
-func (f *Fetcher) following(file wal.FileName) map[wal.FileName]bool {
-	wanted := map[wal.FileName]bool{}
+func (f *Fetcher) following(file wal.FileName) []wal.FileName {
 	segno := file.SegmentNumber(f.o.SegmentSize)
-	for i := range f.o.Files {
-		wanted[wal.SegmentFile(file.Timeline, segno+1+wal.SegmentNumber(i), f.o.SegmentSize)] = true
+	wanted := make([]wal.FileName, f.o.Files)
+	for i := range wanted {
+		wanted[i] = wal.SegmentFile(file.Timeline, segno+1+wal.SegmentNumber(i), f.o.SegmentSize)
 	}
 	return wanted
 }
 
-func failed(j *job) bool {
+// failure is how a job has failed; nil where it has not, or not yet.
+func failure(j *job) error {
+	if j == nil {
+		return nil
+	}
 	select {
 	case <-j.done:
-		return j.err != nil
+		return j.err
 	default:
-		return false
+		return nil
 	}
 }
 
 // start begins to fetch a segment into the area. The lock is held.
-func (f *Fetcher) start(file wal.FileName) *job {
+func (f *Fetcher) start(file wal.FileName) {
 	f.count++
 	j := &job{path: filepath.Join(f.o.Area, file.String()+"."+strconv.Itoa(f.count)), done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(f.ctx)
@@ -178,7 +192,6 @@ func (f *Fetcher) start(file wal.FileName) *job {
 		close(j.done)
 		return nil
 	})
-	return j
 }
 
 // Close ends all that is under way, and empties the area.
@@ -191,28 +204,4 @@ func (f *Fetcher) Close() error {
 	}
 	f.mu.Unlock()
 	return f.fetches.Wait()
-}
-
-// move puts the file at its destination by one rename, from a copy where they lie on different file systems.
-func move(from, to string) error {
-	if os.Rename(from, to) == nil {
-		return nil
-	}
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(to), filepath.Base(to)+".lifeboat-"+strconv.Itoa(os.Getpid())+"-*")
-	if err != nil {
-		return fmt.Errorf("copy beside the destination: %w", err)
-	}
-	_, err = io.Copy(out, in)
-	if err = errors.Join(err, out.Close()); err == nil {
-		err = os.Rename(out.Name(), to)
-	}
-	if err != nil {
-		return errors.Join(err, remove(out.Name()))
-	}
-	return nil
 }

@@ -24,6 +24,7 @@ type archive struct {
 	last    int
 	latency time.Duration
 	fail    error // of every Get
+	full    bool  // there is no room for what is fetched ahead
 
 	mu      sync.Mutex
 	ahead   map[string]int // Gets, by name
@@ -70,11 +71,13 @@ func (a *archive) get(ctx context.Context, name wal.FileName, path string) error
 	return os.WriteFile(path, []byte(name.String()), 0o600)
 }
 
+func (a *archive) room() bool { return !a.full }
+
 func scene(t *testing.T, a *archive, files int) (*Fetcher, string) {
 	t.Helper()
 	a.t, a.ahead = t, map[string]int{}
 	area := t.TempDir()
-	f := New(Options{Answer: a.answer, Get: a.get, SegmentSize: size, Area: area, Files: files, Log: slog.New(slog.DiscardHandler)})
+	f := New(Options{Answer: a.answer, Get: a.get, Room: a.room, SegmentSize: size, Area: area, Files: files, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() {
 		if err := f.Close(); err != nil {
 			t.Error(err)

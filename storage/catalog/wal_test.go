@@ -518,12 +518,38 @@ func TestHasLaterWAL(t *testing.T) {
 			s := form.scene(t)
 			f := must(wal.ParseFileName(there))(t)
 			s.overwrite(t, s.cluster.walKey(f), nil)
-			got, err := s.cluster.HasLaterWAL(t.Context(), must(wal.ParseFileName(segmentName))(t))
-			if err != nil || got != want {
-				t.Errorf("with %s: %v, %v, want %v", there, got, err, want)
+			for way, ask := range laterWays(s.cluster) {
+				got, err := ask(t.Context(), must(wal.ParseFileName(segmentName))(t))
+				if err != nil || got != want {
+					t.Errorf("with %s, by a %s: %v, %v, want %v", there, way, got, err, want)
+				}
 			}
 		}
 	})
+}
+
+// laterWays are how later WAL is looked for: among few files, and among many.
+func laterWays(c *Cluster) map[string]func(context.Context, wal.FileName) (bool, error) {
+	return map[string]func(context.Context, wal.FileName) (bool, error){"listing": c.HasLaterWAL, "search": c.searchLater}
+}
+
+func TestHasLaterWALAmongManyFiles(t *testing.T) {
+	t.Parallel()
+	s := form{}.scene(t)
+	put := func(n wal.SegmentNumber) {
+		s.overwrite(t, s.cluster.walKey(wal.SegmentFile(1, n, s.cluster.identity.WALSegmentSize)), nil)
+	}
+	for n := range wal.SegmentNumber(laterFew + 5) {
+		put(n)
+	}
+	name := wal.SegmentFile(1, laterFew+5, s.cluster.identity.WALSegmentSize)
+	if later, err := s.cluster.HasLaterWAL(t.Context(), name); later || err != nil {
+		t.Errorf("at the end: %v, %v", later, err)
+	}
+	put(laterFew + 6)
+	if later, err := s.cluster.HasLaterWAL(t.Context(), name); !later || err != nil {
+		t.Errorf("before the last one: %v, %v", later, err)
+	}
 }
 
 func TestHasLaterWALDuringAnOutageIsAnError(t *testing.T) {
@@ -531,10 +557,19 @@ func TestHasLaterWALDuringAnOutageIsAnError(t *testing.T) {
 	inEachForm(t, func(t *testing.T, form form) {
 		s := form.scene(t)
 		name := must(wal.ParseFileName(segmentName))(t)
-		for after := range 3 {
-			c := s.faulty(t, fault.Rule{Op: fault.List, After: after, Action: fault.Fail(errOutage)})
-			if _, err := c.HasLaterWAL(t.Context(), name); !errors.Is(err, errOutage) {
-				t.Errorf("list %d fails: %v", after, err)
+		for way, lists := range map[string][]int{"listing": {0, 1}, "search": {0, 1, 40, 100}} {
+			for _, after := range lists {
+				c := s.faulty(t, fault.Rule{Op: fault.List, After: after, Action: fault.Fail(errOutage)})
+				if _, err := laterWays(c)[way](t.Context(), name); !errors.Is(err, errOutage) {
+					t.Errorf("list %d of a %s fails: %v", after, way, err)
+				}
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for way, ask := range laterWays(s.cluster) {
+			if _, err := ask(ctx, name); !errors.Is(err, context.Canceled) {
+				t.Errorf("a cancelled %s: %v", way, err)
 			}
 		}
 	})

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"lifeboat/internal/pgtest"
+)
+
+// passage is a repository with a backup and a long way of WAL behind it, in segments of 1 MB.
+type passage struct {
+	in   *installation
+	rows string // what the table holds at the end: count and sum
+}
+
+const passageRows = "SELECT count(*) || ' ' || sum(n) || ' ' || sum(hashtext(filler)::int8) FROM t"
+
+func newPassage(t *testing.T, install pgtest.Install, megabytes int) *passage {
+	t.Helper()
+	in := newStationOf(t, install, pgtest.Options{WALSegmentMB: 1}, "")
+	agent := in.readyAgent()
+	ctx := t.Context()
+	in.server.Exec(ctx, "CREATE TABLE t (n int, filler text)")
+	in.must("backup")
+	for i := range megabytes / 10 {
+		in.server.Exec(ctx, fmt.Sprintf("INSERT INTO t SELECT n, repeat(md5(n::text), 30) FROM generate_series(%d, %d) AS n", i*9000, i*9000+8999))
+	}
+	p := &passage{in: in, rows: in.server.Value(ctx, passageRows)}
+	in.switchWAL()
+	in.server.Stop()
+	agent.stop()
+	return p
+}
+
+// restored is a restored directory, in a directory of its own.
+func (p *passage) restored() string {
+	p.in.t.Helper()
+	dir := filepath.Join(pgtest.TempDir(p.in.t), "data")
+	p.in.must("restore", "--target-dir", dir, "--archive-mode", "off")
+	return dir
+}
+
+// recover starts the server on a restored directory, which lets readers in and goes on with its recovery.
+func (p *passage) recover(dir string) *pgtest.Cluster {
+	p.in.t.Helper()
+	server, err := pgtest.StartDir(p.in.t, p.in.install, dir, pgtest.Options{})
+	if err != nil {
+		p.in.t.Fatal(err)
+	}
+	return server
+}
+
+func inRecovery(ctx context.Context, server *pgtest.Cluster) bool {
+	return server.Value(ctx, "SELECT pg_is_in_recovery()::text") == "true"
+}
+
+// arrives waits for the end of recovery, which must be that of the WAL, and compares the rows. Nothing may be left.
+func (p *passage) arrives(server *pgtest.Cluster) {
+	p.in.t.Helper()
+	ctx := p.in.t.Context()
+	p.in.eventually("recovery ends", func() bool { return !inRecovery(ctx, server) })
+	if rows := server.Value(ctx, passageRows); rows != p.rows {
+		p.in.t.Errorf("recovered %s, not %s", rows, p.rows)
+	}
+	server.Stop()
+	p.leavesNothing(server.DataDir)
+}
+
+func (p *passage) leavesNothing(dir string) {
+	p.in.t.Helper()
+	p.in.eventually("nothing is left of the prefetcher of "+dir, func() bool {
+		return len(prefetchersOf(p.in.t, dir))+len(areasBeside(p.in.t, dir)) == 0
+	})
+	if left, err := filepath.Glob(filepath.Join(dir, "pg_wal", "*.lifeboat-*")); err != nil || len(left) > 0 {
+		p.in.t.Errorf("left in pg_wal: %v, %v", left, err)
+	}
+}
+
+// watching looks at the prefetchers, hooks and workers of the directories that begin so, from time to time until stop.
+func (p *passage) watching(directory string, met func(pid int, what string)) (stop func()) {
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Duration(rand.IntN(20)) * time.Millisecond):
+			}
+			for pid, what := range fetchers(directory) {
+				met(pid, what)
+			}
+		}
+	})
+	return func() { close(done); all.Wait() }
+}
+
+// fetchers are the processes that fetch for data directories that begin so, with what they do.
+func fetchers(directory string) map[int]string {
+	found := map[int]string{}
+	paths, _ := filepath.Glob("/proc/[0-9]*") // the pattern is right
+	for _, path := range paths {
+		pid, err := strconv.Atoi(filepath.Base(path))
+		raw, readErr := os.ReadFile(path + "/cmdline")
+		words := strings.Split(string(raw), "\x00")
+		if err != nil || readErr != nil || len(words) < 3 {
+			continue
+		}
+		at, _ := os.Readlink(path + "/cwd") // empty where the process has ended
+		switch what := words[1]; what {
+		case "archive-get", "fetch":
+			if strings.HasPrefix(at, directory) {
+				found[pid] = what
+			}
+		case "archive-ahead":
+			if strings.HasPrefix(words[len(words)-3], directory) {
+				found[pid] = what
+			}
+		}
+	}
+	return found
+}
+
+func TestRecoveryIsFetchedAhead(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
+		p := newPassage(t, install, 150)
+		t.Run("two at once", p.twoAtOnce)
+		t.Run("killed at random", p.killed)
+		t.Run("the repository leaves", p.repositoryLeaves)
+		t.Run("a damaged segment", p.damaged)
+		t.Run("drill", p.drilled)
+	})
+}
+
+func (p *passage) with(t *testing.T) *passage {
+	in := *p.in
+	in.t = t
+	return &passage{in: &in, rows: p.rows}
+}
+
+func (p *passage) twoAtOnce(t *testing.T) {
+	p = p.with(t)
+	first, second := p.restored(), p.restored()
+	var prefetched sync.Map
+	defer p.watching(first, func(pid int, what string) { prefetched.Store("first "+what, true) })()
+	defer p.watching(second, func(pid int, what string) { prefetched.Store("second "+what, true) })()
+	one, two := p.recover(first), p.recover(second)
+	p.arrives(one)
+	p.arrives(two)
+	for _, what := range []string{"first archive-ahead", "second archive-ahead"} {
+		if _, there := prefetched.Load(what); !there {
+			t.Errorf("not seen: %s", what)
+		}
+	}
+}
+
+// killed ends prefetchers, hooks and their workers at random moments. A killed hook is a fatal error for recovery, which
+// goes on when the server is started again.
+func (p *passage) killed(t *testing.T) {
+	p = p.with(t)
+	dir := p.restored()
+	var kills atomic.Int64
+	stop := p.watching(dir, func(pid int, what string) {
+		if rand.IntN(8) == 0 && kills.Load() < 20 && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			kills.Add(1)
+		}
+	})
+	p.sail(dir)
+	stop()
+	if kills.Load() == 0 {
+		t.Error("nothing was killed")
+	}
+	t.Logf("%d killed", kills.Load())
+}
+
+// sail starts the server again and again until its recovery has ended, as an operator or a supervisor does.
+func (p *passage) sail(dir string) {
+	p.in.t.Helper()
+	for range 100 {
+		server, err := pgtest.StartDir(p.in.t, p.in.install, dir, pgtest.Options{})
+		for err == nil && !ended(server) {
+			if recovered(p.in.t.Context(), server) {
+				p.arrives(server)
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	p.in.t.Fatal("recovery does not end")
+}
+
+func ended(server *pgtest.Cluster) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	return !errors.Is(server.Wait(ctx), context.DeadlineExceeded)
+}
+
+// recovered is false also where the server does not answer.
+func recovered(ctx context.Context, server *pgtest.Cluster) bool {
+	conn, err := server.Connect(ctx, "postgres")
+	if err != nil {
+		return false
+	}
+	defer conn.Close(ctx)
+	recovers := true
+	err = conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&recovers)
+	return err == nil && !recovers
+}
+
+// stops starts the server and waits until it has given up its recovery, which must not have promoted it.
+func (p *passage) stops(dir, words string) {
+	p.in.t.Helper()
+	server, err := pgtest.StartDir(p.in.t, p.in.install, dir, pgtest.Options{})
+	if err == nil {
+		p.in.eventually("the server gives up", func() bool { return ended(server) })
+	}
+	if log := server.Log(); !strings.Contains(log, words) || strings.Contains(log, "selected new timeline") {
+		p.in.t.Errorf("the server was to say %q and not to promote:\n%s", words, log)
+	}
+	p.leavesNothing(dir)
+}
+
+func (p *passage) repositoryLeaves(t *testing.T) {
+	p = p.with(t)
+	dir, away := p.restored(), p.in.path("away")
+	var leave sync.Once
+	stop := p.watching(dir, func(_ int, what string) {
+		if what == "archive-ahead" {
+			leave.Do(func() {
+				if err := os.Rename(p.in.repository, away); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+	p.stops(dir, "FATAL:  could not restore file")
+	stop()
+	p.stops(dir, "FATAL:  could not restore file")
+	if err := os.Rename(away, p.in.repository); err != nil {
+		t.Fatal(err)
+	}
+	p.arrives(p.recover(dir))
+}
+
+func (p *passage) damaged(t *testing.T) {
+	p = p.with(t)
+	dir := p.restored()
+	paths := p.in.segments()
+	path := paths[len(paths)*2/3]
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := bytes.Clone(content)
+	damaged[len(damaged)/2] ^= 1
+	if err := os.WriteFile(path, damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.stops(dir, filepath.Base(path))
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.arrives(p.recover(dir))
+}
+
+func (p *passage) drilled(t *testing.T) {
+	p = p.with(t)
+	seen := false
+	stop := p.watching(p.in.path("scratch"), func(_ int, what string) { seen = seen || what == "archive-ahead" })
+	o := p.in.run("drill", "run", "--output", "json")
+	stop()
+	for _, check := range document(t, o.out)["checks"].([]any) {
+		check := check.(map[string]any)
+		if name := check["name"]; (name == "recovery proven" || name == "nothing left behind") && check["result"] != "pass" {
+			t.Errorf("%v", check)
+		}
+	}
+	if !seen {
+		t.Error("nothing was fetched ahead for the drill")
+	}
+	if left := fetchers(p.in.path("scratch")); len(left) > 0 {
+		t.Errorf("processes: %v", left)
+	}
+	if left, err := filepath.Glob(p.in.path("scratch/*")); err != nil || len(left) > 0 {
+		t.Errorf("scratch: %v, %v", left, err)
+	}
+}
