@@ -17,7 +17,7 @@ import (
 // with them; tails go to the nearest repository that can be reached.
 type sink struct {
 	*tended
-	shop  *shop
+	shop  *shop // its data directory may not be known
 	spool string
 }
 

@@ -20,6 +20,7 @@ const (
 	keyError   = "error"
 	keyFile    = "file"
 	keyJob     = "job"
+	keyLSN     = "lsn"
 )
 
 const (
@@ -48,6 +49,8 @@ type tended struct {
 	shop  atomic.Pointer[shop]            // nil until the repository is open and the data directory known
 	flow  atomic.Pointer[stream.Receiver] // nil while no WAL is received
 	owing atomic.Bool                     // a push has found all repositories there again
+
+	emptied bool // the repository has all of the spool; of the goroutine that receives
 }
 
 // turns tell the next one under another configuration when to begin what only one may do at a time.
@@ -57,6 +60,16 @@ type turns struct {
 }
 
 func newTurns() turns { return turns{worked: make(chan struct{}), streamed: make(chan struct{})} }
+
+// over is true of a turn that is over.
+func over(turn <-chan struct{}) bool {
+	select {
+	case <-turn:
+		return true
+	default:
+		return false
+	}
+}
 
 // overTurns are those of nobody.
 func overTurns() turns {
@@ -142,6 +155,9 @@ func (t *tended) openOnce() (*shop, error) {
 	}
 	directory := t.directory()
 	if directory == "" {
+		if over(t.before.streamed) {
+			t.emptySpool(t.retired, &shop{scene: s})
+		}
 		return nil, errors.New("the data directory is not known before the server answers: name it as data_directory")
 	}
 	opened := &shop{scene: s, directory: directory}
