@@ -177,7 +177,9 @@ func TestStreamedSegmentIsNotStoredOrComparedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(in.server.DataDir, "pg_wal", segment)
-	push := func() outcome { return in.runProgram("lifeboat-wal", "push", "--socket", in.socket(), "--config", in.config, path) }
+	push := func() outcome {
+		return in.runProgram("lifeboat-wal", "push", "--socket", in.socket(), "--config", in.config, path)
+	}
 	if o := push(); o.code != 0 {
 		t.Errorf("exit code %d for a segment that is stored: %s", o.code, o.errors)
 	}

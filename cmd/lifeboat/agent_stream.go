@@ -110,16 +110,7 @@ func slotOf(cluster string) string {
 // connectReplication opens a connection for physical replication, and makes sure that it leads to the cluster that the
 // repository knows: histories do not say whose they are.
 func (t *tended) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
-	options, err := pgconn.ParseConfig(t.config.Connection)
-	if err != nil {
-		return nil, fmt.Errorf("connection string: %w", err)
-	}
-	if options.ConnectTimeout == 0 {
-		options.ConnectTimeout = connectTimeout
-	}
-	options.RuntimeParams["replication"] = "true"
-	options.RuntimeParams["application_name"] = slotOf(t.name)
-	conn, err := pgconn.ConnectConfig(ctx, options)
+	conn, err := replicationConn(ctx, t.config, slotOf(t.name))
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +118,20 @@ func (t *tended) connectReplication(ctx context.Context) (*pgconn.PgConn, error)
 		return nil, errors.Join(err, conn.Close(ctx))
 	}
 	return conn, nil
+}
+
+// replicationConn connects for physical replication.
+func replicationConn(ctx context.Context, c *config.Cluster, application string) (*pgconn.PgConn, error) {
+	options, err := pgconn.ParseConfig(c.Connection)
+	if err != nil {
+		return nil, fmt.Errorf("connection string: %w", err)
+	}
+	if options.ConnectTimeout == 0 {
+		options.ConnectTimeout = connectTimeout
+	}
+	options.RuntimeParams["replication"] = "true"
+	options.RuntimeParams["application_name"] = application
+	return pgconn.ConnectConfig(ctx, options)
 }
 
 func (t *tended) recognise(ctx context.Context, conn *pgconn.PgConn) error {
