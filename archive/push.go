@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -30,13 +31,16 @@ type PushOptions struct {
 	Store catalog.StoreOptions // of a cluster with copies: in how many of them the file must be durable
 	// DataDirectory is the server's, of a file that does not lie in its pg_wal; empty of one that does.
 	DataDirectory string
+	// Sum asks for the checksum of what was stored.
+	Sum bool
 }
 
 // PushResult says what Push did.
 type PushResult struct {
 	Name   wal.FileName
-	Bytes  int64 // size of the file
-	Stored bool  // false: the same file was in the repository already
+	Bytes  int64  // size of the file
+	Stored bool   // false: the same file was in the repository already
+	SHA256 []byte // of the content that is durable now, where it was asked for and the file is not a very long one
 
 	Copies []catalog.CopyResult // what became of it in each repository, the nearest first
 }
@@ -64,12 +68,15 @@ func (e *BadNameError) Unwrap() error { return e.Err }
 // finding is stored), *catalog.DamagedError (the stored object is damaged), *catalog.IncomparableError (it is sealed and
 // cannot be compared), and those of the file and the store.
 func Push(ctx context.Context, cluster *catalog.Cluster, path string, opts PushOptions) (PushResult, error) {
-	result, file, err := inspect(cluster.Identity(), cluster.Name(), path)
+	result, file, held, err := inspect(cluster.Identity(), cluster.Name(), path)
 	if err == nil && cluster.Seals() {
 		file.Secret, err = Secret(ctx, cluster.Identity(), cmp.Or(opts.DataDirectory, filepath.Join(filepath.Dir(path), "..")))
 	}
 	if err != nil {
 		return result, fmt.Errorf("push %s: %w", filepath.Base(path), err)
+	}
+	if opts.Sum {
+		result.SHA256 = held.sum()
 	}
 	result.Copies = cluster.StoreWAL(ctx, file, opts.Clock(), opts.Store)
 	for _, copied := range result.Copies {
@@ -115,45 +122,57 @@ func Secret(ctx context.Context, identity catalog.Identity, dataDirectory string
 	return c.MockNonce[:], nil
 }
 
-// inspect proves a file sound and of the cluster.
-func inspect(identity catalog.Identity, cluster, path string) (PushResult, catalog.WALFile, error) {
+// inspect proves a file sound and of the cluster. The content is nil of a file that is too long to be held.
+func inspect(identity catalog.Identity, cluster, path string) (PushResult, catalog.WALFile, held, error) {
 	name, err := wal.ParseFileName(filepath.Base(path))
 	if err == nil {
 		err = name.ValidFor(identity.WALSegmentSize)
 	}
 	if err != nil {
-		return PushResult{}, catalog.WALFile{}, &BadNameError{Path: path, Err: err}
+		return PushResult{}, catalog.WALFile{}, nil, &BadNameError{Path: path, Err: err}
 	}
 	file, size, err := openRegular(path)
 	if err != nil {
-		return PushResult{}, catalog.WALFile{}, err
+		return PushResult{}, catalog.WALFile{}, nil, err
 	}
 	defer file.Close()
 	p := pushed{name: name, path: path, file: file, size: size, identity: identity, cluster: cluster}
 	open := func() (io.ReadCloser, error) { return os.Open(path) }
+	var content held
 	if size <= maxHeld {
-		held, err := hold(file, size)
-		if err != nil {
-			return PushResult{Name: name, Bytes: size}, catalog.WALFile{}, err
+		if content, err = hold(file, size); err != nil {
+			return PushResult{Name: name, Bytes: size}, catalog.WALFile{}, nil, err
 		}
-		p.file = bytes.NewReader(held)
-		open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(held)), nil }
+		p.file = bytes.NewReader(content)
+		open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
 	}
 	summary, err := p.check()
-	return PushResult{Name: name, Bytes: size}, catalog.WALFile{Name: name, Size: size, Open: open, Summary: summary}, err
+	return PushResult{Name: name, Bytes: size}, catalog.WALFile{Name: name, Size: size, Open: open, Summary: summary}, content, err
+}
+
+// held is the content of a file.
+type held []byte
+
+// sum is nil where nothing is held.
+func (h held) sum() []byte {
+	if h == nil {
+		return nil
+	}
+	sum := sha256.Sum256(h)
+	return sum[:]
 }
 
 // hold reads a file once, so that what is stored is what was proven sound, whatever becomes of the file meanwhile.
-func hold(file io.Reader, size int64) ([]byte, error) {
-	held := make([]byte, size+1)
-	n, err := io.ReadFull(file, held)
+func hold(file io.Reader, size int64) (held, error) {
+	content := make([]byte, size+1)
+	n, err := io.ReadFull(file, content)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if int64(n) != size {
 		return nil, fmt.Errorf("the file had %d bytes a moment ago, and has another size now", size)
 	}
-	return held[:n], nil
+	return content[:n], nil
 }
 
 func openRegular(path string) (*os.File, int64, error) {

@@ -33,6 +33,9 @@ type job struct {
 	eager  bool
 	newest func(ctx context.Context, cluster *catalog.Cluster) (time.Time, error) // when the last run began, by the repository
 	run    func(ctx context.Context, a *app) error
+	// urgent is true where the repository needs a run now, whatever the schedule; nil: never. It is asked at the start and
+	// after WAL was lost.
+	urgent func(ctx context.Context, cluster *catalog.Cluster) (bool, error)
 
 	base    time.Time // the run that the next one follows; zero: not known yet
 	retryAt time.Time
@@ -51,7 +54,8 @@ func (t *tended) jobs() []*job {
 				}
 				return newestBackup(inventory), nil
 			},
-			run: func(ctx context.Context, a *app) error { return a.backup(ctx, "full") },
+			run:    func(ctx context.Context, a *app) error { return a.backup(ctx, "full") },
+			urgent: lacksBackup,
 		},
 		{name: "census", schedule: t.config.Census.Schedule, newest: newestCensus, run: func(ctx context.Context, a *app) error { return a.census(ctx) }},
 	} {
@@ -77,7 +81,11 @@ func (t *tended) runJobs(ctx context.Context) {
 	}
 	jobs := t.jobs()
 	for pause(ctx, jobPoll) {
+		lost := t.lostWAL.Swap(false)
 		for _, j := range jobs {
+			if lost && j.urgent != nil {
+				j.base, j.retryAt = time.Time{}, time.Time{} // the repository knows
+			}
 			if ctx.Err() == nil && !t.watch.now().standby && j.due(t.app.now()) {
 				t.attempt(t.agent.work, j)
 			}
@@ -171,8 +179,34 @@ func (t *tended) isDue(ctx context.Context, j *job, cluster *catalog.Cluster) (b
 	if newest.Before(j.base) {
 		newest = j.base
 	}
+	if j.urgent != nil {
+		if urgent, err := j.urgent(ctx, cluster); err != nil || urgent {
+			return newest, urgent, err
+		}
+	}
 	now := t.app.now()
 	return newest, !j.after(newest, now).After(now), nil
+}
+
+// lacksBackup is true where WAL was lost behind the start of the newest backup: what came after the loss cannot be reached
+// before there is another one. Only the ledger counts, since WAL that is on its way looks like a gap, too.
+func lacksBackup(ctx context.Context, cluster *catalog.Cluster) (bool, error) {
+	inventory, err := cluster.Inventory(ctx)
+	if err != nil {
+		return false, err
+	}
+	var newest catalog.Record
+	for _, b := range inventory.Backups {
+		if b.StartTime.After(newest.StartTime) {
+			newest = b
+		}
+	}
+	for _, gap := range inventory.Gaps() {
+		if gap.Why != "" && (gap.Timeline > newest.Timeline || gap.Timeline == newest.Timeline && gap.To > newest.StartLSN) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // mustBePrimary asks the server anew: what it was a second ago is not enough to work on.

@@ -17,7 +17,7 @@ import (
 // with them; tails go to the nearest repository that can be reached.
 type sink struct {
 	*tended
-	shop  *shop
+	shop  *shop // its data directory may not be known
 	spool string
 	folds folds
 }
@@ -26,7 +26,10 @@ func (s *sink) cluster() *catalog.Cluster { return s.shop.scene.cluster }
 
 // Segment implements stream.Sink.
 func (s *sink) Segment(ctx context.Context, path string) error {
-	name, err := s.file(ctx, path)
+	name, err := wal.ParseFileName(filepath.Base(path))
+	if err == nil {
+		err = s.file(ctx, path)
+	}
 	if err != nil {
 		return err
 	}
@@ -36,15 +39,14 @@ func (s *sink) Segment(ctx context.Context, path string) error {
 	return nil
 }
 
-func (s *sink) file(ctx context.Context, path string) (wal.FileName, error) {
-	options := archive.PushOptions{Clock: s.app.now, Store: s.app.storeOptions(s.shop.scene), DataDirectory: s.shop.directory}
-	result, err := archive.Push(ctx, s.cluster(), path, options)
+func (s *sink) file(ctx context.Context, path string) error {
+	result, err := s.store(ctx, s.shop.scene, path, s.shop.directory)
 	s.counts.streamed(result, err)
 	if err != nil {
-		return result.Name, err
+		return err
 	}
 	s.noteCopies(s.shop.scene, result)
-	return result.Name, nil
+	return nil
 }
 
 // History implements stream.Sink.
@@ -55,7 +57,7 @@ func (s *sink) History(ctx context.Context, tli wal.TimelineID, content []byte) 
 	}
 	path := filepath.Join(directory, wal.HistoryFile(tli).String())
 	if err = os.WriteFile(path, content, 0o600); err == nil {
-		_, err = s.file(ctx, path)
+		err = s.file(ctx, path)
 	}
 	return errors.Join(err, os.RemoveAll(directory))
 }
@@ -113,6 +115,10 @@ func (s *sink) TailEnd(ctx context.Context, name wal.FileName) (uint32, error) {
 
 // Lost implements stream.Sink.
 func (s *sink) Lost(ctx context.Context, tli wal.TimelineID, from, to wal.LSN, why string) error {
-	s.app.log.Error("WAL was lost: take a new base backup", "timeline", tli, "from", from, "to", to, "why", why)
-	return s.cluster().PutGap(ctx, catalog.LostWAL{Timeline: tli, From: from, To: to, Why: why}, s.app.now())
+	s.app.log.Error("WAL was lost: it takes a new base backup to go on", "timeline", tli, "from", from, "to", to, "why", why)
+	if err := s.cluster().PutGap(ctx, catalog.LostWAL{Timeline: tli, From: from, To: to, Why: why}, s.app.now()); err != nil {
+		return err
+	}
+	s.lostWAL.Store(true)
+	return nil
 }

@@ -24,16 +24,19 @@ const (
 	longestSlot = 63
 )
 
-// stream receives WAL while the server is the primary, until ctx ends.
+// stream receives WAL while the server is the primary, until ctx ends. At other times it ships what the spool holds: what
+// was acknowledged there is to survive the server.
 func (t *tended) stream(ctx context.Context) {
 	defer close(t.turns.streamed)
-	if !t.config.WAL.Stream || !await(ctx, t.before.streamed) {
+	if !await(ctx, t.before.streamed) {
 		return
 	}
 	for ; ctx.Err() == nil; pause(ctx, streamPoll) {
-		if state := t.watch.now(); !state.answers || state.standby {
+		if !t.receives() {
+			t.emptySpool(ctx, t.shop.Load())
 			continue
 		}
+		t.emptied = false
 		if err := t.streamOnce(ctx); err != nil && ctx.Err() == nil {
 			t.counts.failed(err)
 			t.app.log.Error("no WAL is received; archive_command goes on", keyError, err, "again_in", refusedPause)
@@ -42,13 +45,19 @@ func (t *tended) stream(ctx context.Context) {
 	}
 }
 
+// receives tells whether there is a primary to receive from.
+func (t *tended) receives() bool {
+	state := t.watch.now()
+	return t.config.WAL.Stream && state.answers && !state.standby
+}
+
 // streamOnce receives until ctx ends, the server becomes a standby, or somebody is needed.
 func (t *tended) streamOnce(ctx context.Context) error {
 	spool := spoolDirectory(t.settings, t.name)
 	if err := makeStateDirectory(filepath.Dir(spool)); err != nil {
 		return fmt.Errorf("make the spool's directory: %w", err)
 	}
-	receiver, err := stream.New(t.streamOptions(spool))
+	receiver, err := stream.New(t.streamOptions(t.shop.Load(), spool))
 	if err != nil {
 		return err
 	}
@@ -72,13 +81,15 @@ func (t *tended) streamOnce(ctx context.Context) error {
 	return group.Wait()
 }
 
-func (t *tended) streamOptions(spool string) stream.Options {
-	s := t.shop.Load()
-	identity := s.scene.cluster.Identity()
+func (t *tended) streamOptions(s *shop, spool string) stream.Options {
+	durable := stream.Spool
+	if t.config.WAL.Durable == config.InRepository {
+		durable = stream.Repository
+	}
 	return stream.Options{
 		Connect: t.connectReplication, Slot: slotOf(t.name), Spool: spool, Interval: time.Duration(t.config.WAL.Interval),
-		SegmentSize: identity.WALSegmentSize, Clock: t.app.now, Log: t.app.log,
-		Sink: &sink{tended: t, shop: s, spool: spool},
+		SpoolLimit: int64(t.config.WAL.SpoolLimit), Durable: durable, SegmentSize: s.scene.cluster.Identity().WALSegmentSize,
+		Clock: t.app.now, Log: t.app.log, Sink: &sink{tended: t, shop: s, spool: spool},
 	}
 }
 
@@ -99,16 +110,7 @@ func slotOf(cluster string) string {
 // connectReplication opens a connection for physical replication, and makes sure that it leads to the cluster that the
 // repository knows: histories do not say whose they are.
 func (t *tended) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
-	options, err := pgconn.ParseConfig(t.config.Connection)
-	if err != nil {
-		return nil, fmt.Errorf("connection string: %w", err)
-	}
-	if options.ConnectTimeout == 0 {
-		options.ConnectTimeout = connectTimeout
-	}
-	options.RuntimeParams["replication"] = "true"
-	options.RuntimeParams["application_name"] = slotOf(t.name)
-	conn, err := pgconn.ConnectConfig(ctx, options)
+	conn, err := replicationConn(ctx, t.config, slotOf(t.name))
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +118,20 @@ func (t *tended) connectReplication(ctx context.Context) (*pgconn.PgConn, error)
 		return nil, errors.Join(err, conn.Close(ctx))
 	}
 	return conn, nil
+}
+
+// replicationConn connects for physical replication.
+func replicationConn(ctx context.Context, c *config.Cluster, application string) (*pgconn.PgConn, error) {
+	options, err := pgconn.ParseConfig(c.Connection)
+	if err != nil {
+		return nil, fmt.Errorf("connection string: %w", err)
+	}
+	if options.ConnectTimeout == 0 {
+		options.ConnectTimeout = connectTimeout
+	}
+	options.RuntimeParams["replication"] = "true"
+	options.RuntimeParams["application_name"] = application
+	return pgconn.ConnectConfig(ctx, options)
 }
 
 func (t *tended) recognise(ctx context.Context, conn *pgconn.PgConn) error {

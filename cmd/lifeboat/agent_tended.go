@@ -20,6 +20,7 @@ const (
 	keyError   = "error"
 	keyFile    = "file"
 	keyJob     = "job"
+	keyLSN     = "lsn"
 )
 
 const (
@@ -37,6 +38,7 @@ type tended struct {
 	name     string
 	config   *config.Cluster
 	counts   *counts // of the cluster, whatever the configuration
+	durables *durables
 
 	retired context.Context // ends when another configuration is in force, or the agent stops
 	retire  context.CancelFunc
@@ -49,6 +51,9 @@ type tended struct {
 	shop  atomic.Pointer[shop]            // nil until the repository is open and the data directory known
 	flow  atomic.Pointer[stream.Receiver] // nil while no WAL is received
 	owing atomic.Bool                     // a push has found all repositories there again
+
+	lostWAL atomic.Bool // a gap was entered into the ledger
+	emptied bool        // the repository has all of the spool; of the goroutine that receives
 }
 
 // turns tell the next one under another configuration when to begin what only one may do at a time.
@@ -58,6 +63,16 @@ type turns struct {
 }
 
 func newTurns() turns { return turns{worked: make(chan struct{}), streamed: make(chan struct{})} }
+
+// over is true of a turn that is over.
+func over(turn <-chan struct{}) bool {
+	select {
+	case <-turn:
+		return true
+	default:
+		return false
+	}
+}
 
 // overTurns are those of nobody.
 func overTurns() turns {
@@ -80,7 +95,7 @@ func newTended(g *agent, settings *config.Config, name string, before *tended) *
 	own.log = g.app.log.With(keyCluster, name)
 	t := &tended{
 		agent: g, app: own.unattended(), settings: settings, name: name, config: settings.Clusters[name], before: overTurns(),
-		counts: g.metrics.cluster(name), turns: newTurns(),
+		counts: g.metrics.cluster(name), turns: newTurns(), durables: newDurables(),
 	}
 	if before != nil {
 		t.before = before.turns
@@ -143,6 +158,9 @@ func (t *tended) openOnce() (*shop, error) {
 	}
 	directory := t.directory()
 	if directory == "" {
+		if over(t.before.streamed) {
+			t.emptySpool(t.retired, &shop{scene: s})
+		}
 		return nil, errors.New("the data directory is not known before the server answers: name it as data_directory")
 	}
 	opened := &shop{scene: s, directory: directory}
@@ -163,7 +181,7 @@ func (t *tended) directory() string {
 
 // push makes a file durable in as many repositories as the configuration asks for.
 func (t *tended) push(ctx context.Context, s *scene, path string) error {
-	result, err := archive.Push(ctx, s.cluster, path, archive.PushOptions{Clock: t.app.now, Store: t.app.storeOptions(s)})
+	result, err := t.store(ctx, s, path, "")
 	t.counts.pushed(result, err)
 	if err != nil {
 		return err
@@ -172,9 +190,16 @@ func (t *tended) push(ctx context.Context, s *scene, path string) error {
 	return nil
 }
 
+// store is archive.Push, once for the file that both streaming and a hook bring. The data directory is that of a file which
+// does not lie in its pg_wal.
+func (t *tended) store(ctx context.Context, s *scene, path, dataDirectory string) (archive.PushResult, error) {
+	options := archive.PushOptions{Clock: t.app.now, Store: t.app.storeOptions(s), DataDirectory: dataDirectory, Sum: t.config.WAL.Stream}
+	return t.durables.push(ctx, path, func() (archive.PushResult, error) { return archive.Push(ctx, s.cluster, path, options) })
+}
+
 // noteCopies notes what repositories that were away are owed.
 func (t *tended) noteCopies(s *scene, result archive.PushResult) {
-	if len(s.copies) == 0 {
+	if len(s.copies) == 0 || len(result.Copies) == 0 {
 		return
 	}
 	t.app.owed(s).note(result.Name, result.Copies)

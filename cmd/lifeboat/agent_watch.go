@@ -18,6 +18,7 @@ const (
 
 // serverState is what the server has said last.
 type serverState struct {
+	tried        bool // it was asked at least once
 	answers      bool // the last question was answered
 	standby      bool
 	directory    string // data directory; stays known while the server is away
@@ -47,7 +48,7 @@ func (w *watch) set(change func(*serverState)) {
 func (w *watch) run(ctx context.Context, t *tended) {
 	for told := false; ctx.Err() == nil; {
 		err := w.attend(ctx, t, &told)
-		w.set(func(s *serverState) { s.answers = false })
+		w.set(func(s *serverState) { s.tried, s.answers = true, false })
 		if ctx.Err() == nil && !told {
 			t.app.log.Warn("the server does not answer", keyError, err)
 			told = true
@@ -87,7 +88,7 @@ const stateQuery = `SELECT pg_is_in_recovery(), current_setting('data_directory'
 func askState(ctx context.Context, conn *pgx.Conn) (serverState, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchPatience)
 	defer cancel()
-	s := serverState{answers: true}
+	s := serverState{tried: true, answers: true}
 	var archived *time.Time
 	var end string
 	if err := conn.QueryRow(ctx, stateQuery).Scan(&s.standby, &s.directory, &archived, &end); err != nil {

@@ -42,6 +42,11 @@ type WAL struct {
 	Stream   bool     `yaml:"stream"`
 	Copies   int      `yaml:"copies"` // in how many repositories a file must be durable before it counts as archived
 	Interval Duration `yaml:"interval"`
+
+	// Of streaming: where WAL must be before the server is told that it is durable, and how many bytes may wait for the
+	// repository on this machine.
+	Durable    Durable `yaml:"durable"`
+	SpoolLimit Size    `yaml:"spool_limit"`
 }
 
 // Backup is the schedule of base backups.
@@ -104,6 +109,7 @@ const (
 	defaultRPOStream  = Duration(5 * time.Second)
 	defaultWarnAt     = Percent(70)
 	defaultInterval   = Duration(time.Second)
+	defaultSpoolLimit = Size(10 << 30)
 	defaultScratch    = "/var/lib/lifeboat/scratch"
 	defaultState      = "/var/lib/lifeboat/state"
 	defaultMinimum    = 2
@@ -124,6 +130,7 @@ func defaults() *Config {
 func (c *Cluster) fill() {
 	setDefault(&c.WAL.Interval, defaultInterval)
 	setDefault(&c.WAL.Copies, 1)
+	setDefault(&c.WAL.SpoolLimit, defaultSpoolLimit)
 	setDefault(&c.Retention.Keep, defaultKeep)
 	setDefault(&c.Retention.MinimumFull, defaultMinimum)
 	setDefault(&c.Targets.Rows, defaultRows)
