@@ -156,6 +156,10 @@ func kindOf(err error) string {
 // gaugesOf are measured when they are asked for.
 type gaugesOf struct{ agent *agent }
 
+func findingsDesc() *prometheus.Desc {
+	return prometheus.NewDesc("lifeboat_repository_findings", "Findings in the repository by kind: conflict, gap.", []string{"cluster", "kind"}, nil)
+}
+
 func described(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc("lifeboat_"+name, help, []string{"cluster"}, nil)
 }
@@ -218,8 +222,12 @@ func measures() []measure {
 			func(m moment) (float64, bool) { return float64(m.seen.gaps), !m.seen.at.IsZero() }},
 		{described("repository_problems", "Objects of the repository that could not be understood."),
 			func(m moment) (float64, bool) { return float64(m.seen.problems), !m.seen.at.IsZero() }},
-		{described("repository_findings", "Findings in the repository, such as two servers that archived on one timeline."),
-			func(m moment) (float64, bool) { return float64(m.seen.findings), !m.seen.at.IsZero() }},
+		{described("wal_open_gaps", "Those of them that no backup was made behind: nothing after them can be reached."),
+			func(m moment) (float64, bool) { return float64(m.seen.openGaps), !m.seen.at.IsZero() }},
+		{described("split_brain_files", "WAL files of which a second server had other content: two primaries on one timeline."),
+			func(m moment) (float64, bool) {
+				return float64(m.seen.findings[catalog.FindingConflict]), !m.seen.at.IsZero()
+			}},
 		{described("repository_seen_age_seconds", "Time since the agent last looked into the repository."),
 			func(m moment) (float64, bool) { return m.since(m.seen.at) }},
 		{described("wal_stream_connected", "1 while WAL is received by streaming."),
@@ -251,6 +259,7 @@ func (*gaugesOf) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range measures() {
 		out <- m.desc
 	}
+	out <- findingsDesc()
 }
 
 // Collect implements prometheus.Collector.
@@ -261,6 +270,9 @@ func (c *gaugesOf) Collect(out chan<- prometheus.Metric) {
 			if value, ok := m.value(now); ok {
 				out <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, value, name)
 			}
+		}
+		for kind, n := range now.seen.findings {
+			out <- prometheus.MustNewConstMetric(findingsDesc(), prometheus.GaugeValue, float64(n), name, kind)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func (inv *Inventory) addDocuments(part *Inventory) {
 		inv.damagedHistories[tli] = true
 	}
 	for _, finding := range part.Findings {
-		if !slices.ContainsFunc(inv.Findings, func(f Finding) bool { return f.id() == finding.id() }) {
+		if !slices.ContainsFunc(inv.Findings, func(f Finding) bool { return f.ID() == finding.ID() }) {
 			inv.Findings = append(inv.Findings, finding)
 		}
 	}
