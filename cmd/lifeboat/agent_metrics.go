@@ -19,7 +19,7 @@ import (
 // agentMetrics counts what the agent does. No value holds more than names from the configuration.
 type agentMetrics struct {
 	files, bytes, failures, errors, jobs *prometheus.CounterVec
-	segments, tailBytes                  *prometheus.CounterVec
+	segments, tailBytes, refilled        *prometheus.CounterVec
 	running, seconds                     *prometheus.GaugeVec
 	reloadGood, reloadTime               prometheus.Gauge
 }
@@ -37,6 +37,7 @@ func newAgentMetrics() *agentMetrics {
 		failures:   counter("wal_push_failures_total", "WAL files that could not be made durable; each is tried again."),
 		segments:   counter("wal_streamed_files_total", "Whole segments and histories that came by streaming."),
 		tailBytes:  counter("wal_streamed_tail_bytes_total", "Bytes of unfinished segments that came by streaming."),
+		refilled:   counter("wal_filled_files_total", "WAL segments that were missing in the repository and were still in pg_wal."),
 		errors:     counter("errors_total", "Errors by kind.", "kind"),
 		jobs:       counter("job_runs_total", "Scheduled jobs that ended.", "job", "result"),
 		running:    prometheus.NewGaugeVec(gauge("job_running", "1 while the job runs."), []string{"cluster", "job"}),
@@ -55,7 +56,7 @@ func (m *agentMetrics) registry(g *agent) *prometheus.Registry {
 		ConstLabels: prometheus.Labels{"version": version(), "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	r.MustRegister(build, m.files, m.bytes, m.failures, m.errors, m.jobs, m.segments, m.tailBytes, m.running, m.seconds, m.reloadGood, m.reloadTime,
+	r.MustRegister(build, m.files, m.bytes, m.failures, m.errors, m.jobs, m.segments, m.tailBytes, m.refilled, m.running, m.seconds, m.reloadGood, m.reloadTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &gaugesOf{agent: g})
 	return r
 }
@@ -80,7 +81,7 @@ type counts struct {
 
 // cluster makes the counts of a cluster start at zero, so that the first event shows as an increase.
 func (m *agentMetrics) cluster(name string) *counts {
-	for _, vec := range []*prometheus.CounterVec{m.files, m.bytes, m.failures} {
+	for _, vec := range []*prometheus.CounterVec{m.files, m.bytes, m.failures, m.refilled} {
 		vec.WithLabelValues(name)
 	}
 	return &counts{agentMetrics: m, name: name}
@@ -110,6 +111,8 @@ func (c *counts) streamed(result archive.PushResult, err error) {
 }
 
 func (c *counts) streamedTail(bytes int) { c.tailBytes.WithLabelValues(c.name).Add(float64(bytes)) }
+
+func (c *counts) filled(files int) { c.refilled.WithLabelValues(c.name).Add(float64(files)) }
 
 func (c *counts) failed(err error) { c.errors.WithLabelValues(c.name, kindOf(err)).Inc() }
 

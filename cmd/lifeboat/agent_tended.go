@@ -20,6 +20,8 @@ const (
 	keyError   = "error"
 	keyFile    = "file"
 	keyJob     = "job"
+
+	keyRepository = "repository"
 )
 
 const (
@@ -102,7 +104,7 @@ func (t *tended) run(ctx context.Context) {
 		close(t.turns.streamed)
 	}
 	if opened {
-		for _, task := range []func(context.Context){t.payOwed, t.keepView, t.runJobs, t.stream} {
+		for _, task := range []func(context.Context){t.payOwed, t.keepView, t.keepFilled, t.keepSynced, t.runJobs, t.stream} {
 			group.Go(func() error { task(t.retired); return nil })
 		}
 		<-t.retired.Done()

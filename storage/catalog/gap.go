@@ -26,6 +26,13 @@ func (inv *Inventory) Mended(gap Gap) bool {
 	})
 }
 
+// Holds says whether the repository has the segment whole.
+func (inv *Inventory) Holds(name wal.FileName) bool {
+	start := name.Start(inv.Identity.WALSegmentSize)
+	run, ok := inv.runWith(name.Timeline, start)
+	return ok && (run.Tail == 0 || start+wal.LSN(inv.Identity.WALSegmentSize) != run.To)
+}
+
 // GapBehind is the first gap on the way to a timeline that ends behind the position; false where there is none.
 func (inv *Inventory) GapBehind(tli wal.TimelineID, at wal.LSN) (Gap, bool) {
 	history, known := inv.History(tli)
