@@ -1,16 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"lifeboat/archive"
 	"lifeboat/internal/wal"
+	"lifeboat/storage"
 	"lifeboat/storage/catalog"
+	"lifeboat/storage/catalog/seal"
 )
 
 // sink brings what the streamer receives into the repository. Whole segments go where those of the hooks go, and compare
@@ -78,13 +82,9 @@ func (s *sink) Tail(ctx context.Context, name wal.FileName, from uint32, data []
 	return nil
 }
 
-// summary reads the segment from its first byte on, from the spool: it may have become whole meanwhile.
+// summary reads the segment from its first byte on, from the spool.
 func (s *sink) summary(name wal.FileName, to uint32) (wal.Summary, error) {
-	path := filepath.Join(s.spool, name.String())
-	file, err := os.Open(path + ".partial")
-	if errors.Is(err, fs.ErrNotExist) {
-		file, err = os.Open(path)
-	}
+	file, err := s.open(name)
 	if err != nil {
 		return wal.Summary{}, err
 	}
@@ -92,14 +92,59 @@ func (s *sink) summary(name wal.FileName, to uint32) (wal.Summary, error) {
 	return catalog.SummarizeTail(file, to, name, s.cluster().Identity().WALSegmentSize)
 }
 
-// TailEnd implements stream.Sink.
+// open opens a segment of the spool, which may have become whole meanwhile.
+func (s *sink) open(name wal.FileName) (*os.File, error) {
+	path := filepath.Join(s.spool, name.String())
+	file, err := os.Open(path + ".partial")
+	if errors.Is(err, fs.ErrNotExist) {
+		file, err = os.Open(path)
+	}
+	return file, err
+}
+
+// TailEnd implements stream.Sink. Only what is the same in the spool counts, since another server may have stored a tail of
+// this segment. Where a sealed one cannot be compared it is stored once more.
 func (s *sink) TailEnd(ctx context.Context, name wal.FileName) (uint32, error) {
 	pieces, err := s.cluster().Tail(ctx, name)
-	var end uint32
-	for _, piece := range pieces {
-		end = max(end, piece.To)
+	if err != nil || len(pieces) == 0 {
+		return 0, err
 	}
-	return end, err
+	var stored bytes.Buffer
+	end, err := s.cluster().GetTail(ctx, name, &stored)
+	switch {
+	case isLocked(err), errors.Is(err, storage.ErrNotFound):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	spooled, err := s.spooled(name, end)
+	if err == nil && !bytes.Equal(spooled, stored.Bytes()[:len(spooled)]) {
+		err = s.otherTail(ctx, name)
+	}
+	return uint32(len(spooled)), err
+}
+
+func isLocked(err error) bool {
+	var wrong *seal.WrongIdentityError
+	return errors.Is(err, seal.ErrNoIdentity) || errors.As(err, &wrong)
+}
+
+// spooled is what the spool has of a segment, at most up to the offset.
+func (s *sink) spooled(name wal.FileName, to uint32) ([]byte, error) {
+	file, err := s.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, int64(to)))
+}
+
+// otherTail reports that the repository's tail is of another server.
+func (s *sink) otherTail(ctx context.Context, name wal.FileName) error {
+	conflict := &catalog.ConflictError{Cluster: s.name, Name: "tail of " + name.String()}
+	return errors.Join(conflict, s.cluster().PutFinding(ctx, catalog.Finding{
+		Kind: catalog.FindingConflict, Time: s.app.now().UTC(), Name: name.String(), Detail: conflict.Error(),
+	}))
 }
 
 // Lost implements stream.Sink.
