@@ -118,3 +118,72 @@ func TestWALThatNobodyHasIsEnteredIntoTheLedger(t *testing.T) {
 		t.Errorf("check says\n%s", o.out)
 	}
 }
+
+// losesForGood lets the server lose segments, and WAL follow that is archived.
+func (in *installation) losesForGood(segments int) {
+	in.t.Helper()
+	for _, name := range in.loses(segments) {
+		if err := os.Remove(filepath.Join(in.server.DataDir, "pg_wal", name)); err != nil {
+			in.t.Fatal(err)
+		}
+	}
+	in.fill(2)
+	in.switchWAL()
+	if gaps := in.gaps(); len(gaps) != 1 {
+		in.t.Fatalf("gaps: %v", gaps)
+	}
+}
+
+func TestAStandbyFillsAGapOfItsPrimary(t *testing.T) {
+	t.Parallel()
+	in := newStation(t, pgtest.Options{WALSegmentMB: 1}, "")
+	ctx := t.Context()
+	in.must("backup")
+	in.fill(2)
+	directory := in.copyOfServer()
+	signal := filepath.Join(directory, "standby.signal")
+	if err := os.WriteFile(signal, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.GiveAway(t, signal)
+	standby, err := pgtest.StartDir(t, in.install, directory, pgtest.Options{Settings: map[string]string{
+		"primary_conninfo": in.server.DSN("postgres"), "archive_mode": "on",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.losesForGood(3)
+	in.server.Exec(ctx, "INSERT INTO t VALUES (7)")
+	in.eventually("the standby has all", func() bool { return standby.Value(ctx, "SELECT count(*)::text FROM t WHERE n = 7") == "1" })
+	beside := in.besides(standby)
+	beside.addAgent("")
+	s := beside.readyAgent()
+	in.eventually("the gap is filled", func() bool { return s.metrics()[`lifeboat_wal_filled_files_total{cluster="main"}`] == 3 })
+	in.withoutGaps()
+	unfinished := in.server.Value(ctx, "SELECT pg_walfile_name(pg_current_wal_lsn())")
+	s.signal(syscall.SIGHUP)
+	s.says("the configuration was read anew")
+	if !in.lacks(unfinished) {
+		t.Errorf("the standby has stored %s, which its primary still writes", unfinished)
+	}
+}
+
+// TestAnotherHistoryFillsNoGap has an agent beside a second primary on the timeline, whose segments would fit by their names.
+func TestAnotherHistoryFillsNoGap(t *testing.T) {
+	t.Parallel()
+	in := newStation(t, pgtest.Options{WALSegmentMB: 1}, "")
+	in.must("backup")
+	in.fill(2)
+	in.switchWAL()
+	twin := in.twin("")
+	twin.archivesWith("/bin/true")
+	in.fill(1)
+	in.losesForGood(2)
+	twin.fill(12)
+	s := twin.readyAgent()
+	s.says("a gap could not be filled")
+	s.says("two servers may be writing this timeline")
+	if gaps := in.gaps(); len(gaps) != 1 || s.metrics()[`lifeboat_wal_filled_files_total{cluster="main"}`] != 0 {
+		t.Errorf("gaps: %v", gaps)
+	}
+}
