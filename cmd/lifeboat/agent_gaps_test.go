@@ -95,7 +95,9 @@ func TestWALThatNobodyHasIsEnteredIntoTheLedger(t *testing.T) {
 	in.fill(2)
 	in.switchWAL()
 	s := in.readyAgent()
-	in.eventually("the gap is in the ledger", func() bool { return strings.Contains(s.log.String(), "WAL is missing") && len(in.gaps()) == 1 && in.gaps()[0]["why"] != "" })
+	in.eventually("the gap is in the ledger", func() bool {
+		return strings.Contains(s.log.String(), "WAL is missing") && len(in.gaps()) == 1 && in.gaps()[0]["why"] != ""
+	})
 	gap := in.gaps()[0]
 	if since, _ := gap["since"].(string); gap["why"] != "it is neither in the repository nor in pg_wal" || since == "" {
 		t.Errorf("gap: %v", gap)

@@ -102,15 +102,25 @@ func (s *sink) open(name wal.FileName) (*os.File, error) {
 	return file, err
 }
 
-// TailEnd implements stream.Sink. Only what is the same in the spool counts, since another server may have stored a tail of
-// this segment. Where a sealed one cannot be compared it is stored once more.
-func (s *sink) TailEnd(ctx context.Context, name wal.FileName) (uint32, error) {
-	pieces, err := s.cluster().Tail(ctx, name)
+// TailEnd implements stream.Sink. Of several repositories the nearest is asked: to store once more what another one has does
+// no harm.
+func (s *sink) TailEnd(ctx context.Context, name wal.FileName) (end uint32, err error) {
+	err = s.cluster().Nearest(ctx, func(ctx context.Context, cluster *catalog.Cluster) (err error) {
+		end, err = s.tailEnd(ctx, cluster, name)
+		return err
+	})
+	return end, err
+}
+
+// tailEnd compares the tail with the spool, since another server may have stored it. Only what is the same counts. A sealed
+// one that cannot be compared is stored once more.
+func (s *sink) tailEnd(ctx context.Context, cluster *catalog.Cluster, name wal.FileName) (uint32, error) {
+	pieces, err := cluster.Tail(ctx, name)
 	if err != nil || len(pieces) == 0 {
 		return 0, err
 	}
 	var stored bytes.Buffer
-	end, err := s.cluster().GetTail(ctx, name, &stored)
+	end, err := cluster.GetTail(ctx, name, &stored)
 	switch {
 	case isLocked(err), errors.Is(err, storage.ErrNotFound):
 		return 0, nil

@@ -51,9 +51,12 @@ func (z *zeroEnded) ReadAt(p []byte, offset int64) (int, error) {
 	return len(p), nil
 }
 
-// PutTail stores a piece of an unfinished segment durably. The same piece once more is no error; other content under its
-// name is a *ConflictError, and a finding is stored. The other errors are those of PutWAL.
+// PutTail stores a piece of an unfinished segment durably, of several copies in the nearest one that can be reached. The same
+// piece once more is no error; other content under its name is a *ConflictError, and a finding is stored. The other errors are those of PutWAL.
 func (c *Cluster) PutTail(ctx context.Context, p TailPiece, now time.Time) error {
+	if c.copies != nil {
+		return c.copies.decide(ctx, func(ctx context.Context, c *Cluster) error { return c.PutTail(ctx, p, now) })
+	}
 	if err := c.putTail(ctx, p, now); err != nil {
 		return fmt.Errorf("store tail of %s: %w", p.Segment, err)
 	}
@@ -129,8 +132,11 @@ func (c *Cluster) provePiece(ctx context.Context, key string, segment wal.FileNa
 }
 
 // DropTail removes the tail of a segment that is stored whole; until it is, the error is storage.ErrNotFound. Where the
-// right to delete is lacking the tail is left to expiry, and that is no error.
+// right to delete is lacking the tail is left to expiry, and that is no error. Of several copies each is asked for itself.
 func (c *Cluster) DropTail(ctx context.Context, segment wal.FileName) error {
+	if c.copies != nil {
+		return c.copies.dropTail(ctx, segment)
+	}
 	if err := c.dropTail(ctx, segment); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("drop tail of %s: %w", segment, err)
 	}
