@@ -93,5 +93,13 @@ func (t *tended) answer(ctx context.Context, path string) hookwire.Answer {
 	case t.retired.Err() != nil:
 		return declined("the agent is stopping")
 	}
-	return hookwire.Answer{Outcome: hookwire.Failed, Detail: err.Error()}
+	return hookwire.Answer{Outcome: hookwire.Failed, Detail: withHint(err)}
+}
+
+// withHint is what the hook says, in the server's log.
+func withHint(err error) string {
+	if hint := hintOf(err); hint != "" {
+		return err.Error() + "\nhint: " + hint
+	}
+	return err.Error()
 }

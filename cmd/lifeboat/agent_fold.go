@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"lifeboat/internal/wal"
@@ -17,59 +18,63 @@ const (
 	foldMost   = 64 << 20 // bytes; more would be too much to hold in memory
 )
 
-// folds counts the pieces of the segment that the server writes.
+// folds knows the pieces of the segment that the server writes.
 type folds struct {
 	mu      sync.Mutex
 	segment wal.FileName
-	pieces  int
-	folded  uint32 // end of the piece that begins the segment
+	pieces  []catalog.TailRange // stored by this agent, or compared with what it has
+	folded  uint32              // end of the piece that begins the segment
 }
 
-// begin says that so many pieces of a segment are stored.
-func (f *folds) begin(segment wal.FileName, pieces int) {
+// begin says which pieces of a segment are stored and known to be of this server.
+func (f *folds) begin(segment wal.FileName, pieces []catalog.TailRange) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.segment, f.pieces, f.folded = segment, pieces, 0
+	f.segment, f.pieces, f.folded = segment, slices.Clone(pieces), 0
 }
 
-// due counts one more piece, up to end, and says whether it is time to fold.
-func (f *folds) due(segment wal.FileName, end uint32) bool {
+// due adds one more piece, and gives those that it is time to fold; none if it is not.
+func (f *folds) due(segment wal.FileName, newest catalog.TailRange) []catalog.TailRange {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.segment != segment {
-		f.segment, f.pieces, f.folded = segment, 0, 0
+		f.segment, f.pieces, f.folded = segment, nil, 0
 	}
-	f.pieces++
-	fresh := end - min(end, f.folded)
-	return end <= foldMost && (f.pieces >= foldPieces && fresh >= end/foldGrowth || f.pieces >= foldAlways)
+	f.pieces = append(f.pieces, newest)
+	fresh := newest.To - min(newest.To, f.folded)
+	enough := len(f.pieces) >= foldPieces && fresh >= newest.To/foldGrowth || len(f.pieces) >= foldAlways
+	if !enough || newest.To > foldMost {
+		return nil
+	}
+	return slices.Clone(f.pieces)
 }
 
 func (f *folds) done(segment wal.FileName, end uint32) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.segment == segment {
-		f.pieces, f.folded = 1, end
+		f.pieces, f.folded = []catalog.TailRange{{From: 0, To: end}}, end
 	}
 }
 
 // fold puts one piece in the place of all those of a segment, last being the newest, where it is time to. What fails is
 // tried again with the next one.
 func (s *sink) fold(ctx context.Context, last catalog.TailPiece) {
-	end := last.From + uint32(len(last.Data))
-	if !s.folds.due(last.Segment, end) {
+	newest := catalog.TailRange{From: last.From, To: last.From + uint32(len(last.Data))}
+	pieces := s.folds.due(last.Segment, newest)
+	if len(pieces) == 0 {
 		return
 	}
-	err := s.foldUpTo(ctx, last, end)
-	if err != nil {
+	if err := s.foldInto(ctx, last, newest.To, pieces); err != nil {
 		s.counts.failed(err)
 		s.app.log.Warn("a tail stays in many pieces for now", keyFile, last.Segment.String(), keyError, err)
 		return
 	}
-	s.folds.done(last.Segment, end)
+	s.folds.done(last.Segment, newest.To)
 }
 
-func (s *sink) foldUpTo(ctx context.Context, last catalog.TailPiece, end uint32) error {
-	file, err := s.spooled(last.Segment)
+func (s *sink) foldInto(ctx context.Context, last catalog.TailPiece, end uint32, pieces []catalog.TailRange) error {
+	file, err := s.open(last.Segment)
 	if err != nil {
 		return err
 	}
@@ -79,5 +84,5 @@ func (s *sink) foldUpTo(ctx context.Context, last catalog.TailPiece, end uint32)
 	if _, err := file.ReadAt(whole.Data, 0); err != nil {
 		return err
 	}
-	return s.cluster().FoldTail(ctx, whole, s.app.now())
+	return s.cluster().FoldTail(ctx, whole, pieces, s.app.now())
 }

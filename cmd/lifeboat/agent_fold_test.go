@@ -7,6 +7,7 @@ import (
 
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
+	"lifeboat/storage/catalog"
 )
 
 func TestFoldsAreFarApart(t *testing.T) {
@@ -23,18 +24,18 @@ func TestFoldsAreFarApart(t *testing.T) {
 		var f folds
 		folded, longest := 0, 0
 		for i := range c.pieces {
-			end := uint32((i + 1) * c.size)
-			if f.due(segment, end) {
-				f.done(segment, end)
+			newest := catalog.TailRange{From: uint32(i * c.size), To: uint32((i + 1) * c.size)}
+			if f.due(segment, newest) != nil {
+				f.done(segment, newest.To)
 				folded++
 			}
-			longest = max(longest, f.pieces)
+			longest = max(longest, len(f.pieces))
 		}
 		if folded > c.most || c.most > 0 && folded == 0 || longest > foldAlways {
 			t.Errorf("%s: folded %d times, %d pieces at most", name, folded, longest)
 		}
 	}
-	if f := (folds{pieces: foldAlways, segment: segment}); f.due(segment, foldMost+1) {
+	if f := (folds{pieces: make([]catalog.TailRange, foldAlways), segment: segment}); f.due(segment, catalog.TailRange{To: foldMost + 1}) != nil {
 		t.Error("too much to hold in memory is to be folded")
 	}
 }

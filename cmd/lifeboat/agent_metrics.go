@@ -19,7 +19,7 @@ import (
 // agentMetrics counts what the agent does. No value holds more than names from the configuration.
 type agentMetrics struct {
 	files, bytes, failures, errors, jobs *prometheus.CounterVec
-	segments, tailBytes                  *prometheus.CounterVec
+	segments, tailBytes, refilled        *prometheus.CounterVec
 	running, seconds                     *prometheus.GaugeVec
 	delays                               *prometheus.SummaryVec
 	reloadGood, reloadTime               prometheus.Gauge
@@ -41,6 +41,7 @@ func newAgentMetrics() *agentMetrics {
 		failures:   counter("wal_push_failures_total", "WAL files that could not be made durable; each is tried again."),
 		segments:   counter("wal_streamed_files_total", "Whole segments and histories that came by streaming."),
 		tailBytes:  counter("wal_streamed_tail_bytes_total", "Bytes of unfinished segments that came by streaming."),
+		refilled:   counter("wal_filled_files_total", "WAL segments that were missing in the repository and were still in pg_wal."),
 		errors:     counter("errors_total", "Errors by kind.", "kind"),
 		jobs:       counter("job_runs_total", "Scheduled jobs that ended.", "job", "result"),
 		running:    prometheus.NewGaugeVec(gauge("job_running", "1 while the job runs."), []string{"cluster", "job"}),
@@ -63,7 +64,8 @@ func (m *agentMetrics) registry(g *agent) *prometheus.Registry {
 		ConstLabels: prometheus.Labels{"version": version(), "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	r.MustRegister(build, m.files, m.bytes, m.failures, m.errors, m.jobs, m.segments, m.tailBytes, m.running, m.seconds, m.delays, m.reloadGood, m.reloadTime,
+	r.MustRegister(build, m.files, m.bytes, m.failures, m.errors, m.jobs, m.segments, m.tailBytes, m.refilled, m.running, m.seconds, m.delays,
+		m.reloadGood, m.reloadTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &gaugesOf{agent: g})
 	return r
 }
@@ -88,7 +90,7 @@ type counts struct {
 
 // cluster makes the counts of a cluster start at zero, so that the first event shows as an increase.
 func (m *agentMetrics) cluster(name string) *counts {
-	for _, vec := range []*prometheus.CounterVec{m.files, m.bytes, m.failures} {
+	for _, vec := range []*prometheus.CounterVec{m.files, m.bytes, m.failures, m.refilled} {
 		vec.WithLabelValues(name)
 	}
 	return &counts{agentMetrics: m, name: name}
@@ -118,6 +120,8 @@ func (c *counts) streamed(result archive.PushResult, err error) {
 }
 
 func (c *counts) streamedTail(bytes int) { c.tailBytes.WithLabelValues(c.name).Add(float64(bytes)) }
+
+func (c *counts) filled(files int) { c.refilled.WithLabelValues(c.name).Add(float64(files)) }
 
 func (c *counts) failed(err error) { c.errors.WithLabelValues(c.name, kindOf(err)).Inc() }
 
@@ -167,6 +171,10 @@ func kindOf(err error) string {
 
 // gaugesOf are measured when they are asked for.
 type gaugesOf struct{ agent *agent }
+
+func findingsDesc() *prometheus.Desc {
+	return prometheus.NewDesc("lifeboat_repository_findings", "Findings in the repository by kind: conflict, gap.", []string{"cluster", "kind"}, nil)
+}
 
 func described(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc("lifeboat_"+name, help, []string{"cluster"}, nil)
@@ -234,8 +242,12 @@ func measures() []measure {
 			func(m moment) (float64, bool) { return float64(m.seen.gaps), !m.seen.at.IsZero() }},
 		{described("repository_problems", "Objects of the repository that could not be understood."),
 			func(m moment) (float64, bool) { return float64(m.seen.problems), !m.seen.at.IsZero() }},
-		{described("repository_findings", "Findings in the repository, such as two servers that archived on one timeline."),
-			func(m moment) (float64, bool) { return float64(m.seen.findings), !m.seen.at.IsZero() }},
+		{described("wal_open_gaps", "Those of them that no backup was made behind: nothing after them can be reached."),
+			func(m moment) (float64, bool) { return float64(m.seen.openGaps), !m.seen.at.IsZero() }},
+		{described("split_brain_files", "WAL files of which a second server had other content: two primaries on one timeline."),
+			func(m moment) (float64, bool) {
+				return float64(m.seen.findings[catalog.FindingConflict]), !m.seen.at.IsZero()
+			}},
 		{described("repository_seen_age_seconds", "Time since the agent last looked into the repository."),
 			func(m moment) (float64, bool) { return m.since(m.seen.at) }},
 		{described("wal_stream_connected", "1 while WAL is received by streaming."),
@@ -274,6 +286,7 @@ func (*gaugesOf) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range measures() {
 		out <- m.desc
 	}
+	out <- findingsDesc()
 }
 
 // Collect implements prometheus.Collector.
@@ -284,6 +297,9 @@ func (c *gaugesOf) Collect(out chan<- prometheus.Metric) {
 			if value, ok := m.value(now); ok {
 				out <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, value, name)
 			}
+		}
+		for kind, n := range now.seen.findings {
+			out <- prometheus.MustNewConstMetric(findingsDesc(), prometheus.GaugeValue, float64(n), name, kind)
 		}
 	}
 }

@@ -1,16 +1,21 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"lifeboat/archive"
 	"lifeboat/internal/wal"
+	"lifeboat/storage"
 	"lifeboat/storage/catalog"
+	"lifeboat/storage/catalog/seal"
 )
 
 // sink brings what the streamer receives into the repository. Whole segments go where those of the hooks go, and compare
@@ -84,7 +89,7 @@ func (s *sink) Tail(ctx context.Context, name wal.FileName, from uint32, data []
 
 // summary reads the segment from its first byte on, from the spool.
 func (s *sink) summary(name wal.FileName, to uint32) (wal.Summary, error) {
-	file, err := s.spooled(name)
+	file, err := s.open(name)
 	if err != nil {
 		return wal.Summary{}, err
 	}
@@ -92,8 +97,8 @@ func (s *sink) summary(name wal.FileName, to uint32) (wal.Summary, error) {
 	return catalog.SummarizeTail(file, to, name, s.cluster().Identity().WALSegmentSize)
 }
 
-// spooled opens a segment of the spool, which may have become whole meanwhile.
-func (s *sink) spooled(name wal.FileName) (*os.File, error) {
+// open opens a segment of the spool, which may have become whole meanwhile.
+func (s *sink) open(name wal.FileName) (*os.File, error) {
 	path := filepath.Join(s.spool, name.String())
 	file, err := os.Open(path + ".partial")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -102,15 +107,65 @@ func (s *sink) spooled(name wal.FileName) (*os.File, error) {
 	return file, err
 }
 
-// TailEnd implements stream.Sink.
-func (s *sink) TailEnd(ctx context.Context, name wal.FileName) (uint32, error) {
-	pieces, err := s.cluster().Tail(ctx, name)
-	var end uint32
-	for _, piece := range pieces {
-		end = max(end, piece.To)
-	}
-	s.folds.begin(name, len(pieces))
+// TailEnd implements stream.Sink. Of several repositories the nearest is asked: to store once more what another one has does
+// no harm.
+func (s *sink) TailEnd(ctx context.Context, name wal.FileName) (end uint32, err error) {
+	err = s.cluster().Nearest(ctx, func(ctx context.Context, cluster *catalog.Cluster) (err error) {
+		end, err = s.tailEnd(ctx, cluster, name)
+		return err
+	})
 	return end, err
+}
+
+// tailEnd compares the tail with the spool, since another server may have stored it. Only what is the same counts. A sealed
+// one that cannot be compared is stored once more.
+func (s *sink) tailEnd(ctx context.Context, cluster *catalog.Cluster, name wal.FileName) (uint32, error) {
+	pieces, err := cluster.Tail(ctx, name)
+	if err != nil || len(pieces) == 0 {
+		return 0, err
+	}
+	var stored bytes.Buffer
+	end, err := cluster.GetTail(ctx, name, &stored)
+	switch {
+	case isLocked(err), errors.Is(err, storage.ErrNotFound):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	spooled, err := s.spooled(name, end)
+	if err == nil && !bytes.Equal(spooled, stored.Bytes()[:len(spooled)]) {
+		return 0, s.otherTail(ctx, name)
+	}
+	s.folds.begin(name, within(pieces, uint32(len(spooled))))
+	return uint32(len(spooled)), err
+}
+
+// within are the pieces that end at end or before.
+func within(pieces []catalog.TailRange, end uint32) []catalog.TailRange {
+	return slices.DeleteFunc(pieces, func(r catalog.TailRange) bool { return r.To > end })
+}
+
+func isLocked(err error) bool {
+	var wrong *seal.WrongIdentityError
+	return errors.Is(err, seal.ErrNoIdentity) || errors.As(err, &wrong)
+}
+
+// spooled is what the spool has of a segment, at most up to the offset.
+func (s *sink) spooled(name wal.FileName, to uint32) ([]byte, error) {
+	file, err := s.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, int64(to)))
+}
+
+// otherTail reports that the repository's tail is of another server.
+func (s *sink) otherTail(ctx context.Context, name wal.FileName) error {
+	conflict := &catalog.ConflictError{Cluster: s.name, Name: "tail of " + name.String()}
+	return errors.Join(conflict, s.cluster().PutFinding(ctx, catalog.Finding{
+		Kind: catalog.FindingConflict, Time: s.app.now().UTC(), Name: name.String(), Detail: conflict.Error(),
+	}))
 }
 
 // Lost implements stream.Sink.

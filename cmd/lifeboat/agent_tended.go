@@ -21,6 +21,8 @@ const (
 	keyFile    = "file"
 	keyJob     = "job"
 	keyLSN     = "lsn"
+
+	keyRepository = "repository"
 )
 
 const (
@@ -118,7 +120,8 @@ func (t *tended) run(ctx context.Context) {
 		close(t.turns.streamed)
 	}
 	if opened {
-		for _, task := range []func(context.Context){t.payOwed, t.keepView, t.runJobs, t.stream, t.beats, t.readBeats} {
+		tasks := []func(context.Context){t.payOwed, t.keepView, t.keepFilled, t.keepSynced, t.runJobs, t.stream, t.beats, t.readBeats}
+		for _, task := range tasks {
 			group.Go(func() error { task(t.retired); return nil })
 		}
 		<-t.retired.Done()

@@ -22,7 +22,9 @@ type view struct {
 type sight struct {
 	at                                      time.Time // zero: none yet
 	lastBackup, lastCensus, lastPassedDrill time.Time
-	gaps, problems, findings                int
+	gaps, openGaps, problems                int
+	findings                                map[string]int // by kind
+	inventory                               *catalog.Inventory
 }
 
 func (v *view) now() sight {
@@ -63,7 +65,8 @@ func (t *tended) lookOnce(ctx context.Context, cluster *catalog.Cluster) (sight,
 		return seen, err
 	}
 	seen.lastBackup = newestBackup(inventory)
-	seen.gaps, seen.problems, seen.findings = len(inventory.Gaps()), len(inventory.Problems), len(inventory.Findings)
+	seen.inventory = inventory
+	seen.countTroubles(inventory)
 	if seen.lastCensus, err = newestCensus(ctx, cluster); err != nil {
 		return seen, err
 	}
@@ -74,6 +77,20 @@ func (t *tended) lookOnce(ctx context.Context, cluster *catalog.Cluster) (sight,
 		}
 	}
 	return seen, err
+}
+
+func (s *sight) countTroubles(inventory *catalog.Inventory) {
+	s.problems = len(inventory.Problems)
+	for _, gap := range inventory.Gaps() {
+		s.gaps++
+		if !inventory.Mended(gap) {
+			s.openGaps++
+		}
+	}
+	s.findings = map[string]int{catalog.FindingConflict: 0, catalog.FindingGap: 0}
+	for _, f := range inventory.Findings {
+		s.findings[f.Kind]++
+	}
 }
 
 // newestBackup is when the newest backup was begun.

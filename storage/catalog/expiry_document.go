@@ -123,7 +123,7 @@ func (e *expiry) findingFates() []Fate {
 	for _, f := range e.inv.Findings {
 		key := ""
 		for _, known := range slices.Sorted(maps.Keys(e.stock.findings)) {
-			if strings.HasSuffix(known, "/"+f.id()+documentSuffix) {
+			if strings.HasSuffix(known, "/"+f.ID()+documentSuffix) {
 				key = known
 			}
 		}
@@ -135,7 +135,7 @@ func (e *expiry) findingFates() []Fate {
 		if expires {
 			reason = "the WAL that it is about expires"
 		}
-		fates = append(fates, newFate(FateFinding, f.id(), expires, reason, e.stock.findings[key]))
+		fates = append(fates, newFate(FateFinding, f.ID(), expires, reason, e.stock.findings[key]))
 	}
 	return fates
 }

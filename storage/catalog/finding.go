@@ -29,8 +29,8 @@ type Finding struct {
 	Lost *LostWAL `json:"lost,omitempty"` // of the kind FindingGap, nil for all others
 }
 
-// id is the same for the same finding, whenever it is seen: a server that tries again for days leaves one document.
-func (f Finding) id() string {
+// ID names the finding's document, findings/<id>.json. It is the same for the same finding, whenever it is seen: a server that tries again for days leaves one document.
+func (f Finding) ID() string {
 	sum := sha256.Sum256([]byte(f.Kind + "\x00" + f.Name + "\x00" + f.Detail))
 	return f.Kind + "-" + hex.EncodeToString(sum[:16])
 }
@@ -47,7 +47,7 @@ func (c *Cluster) PutFinding(ctx context.Context, f Finding) error {
 	if c.copies != nil {
 		return put(ctx, c.copies, func(ctx context.Context, c *Cluster) error { return c.PutFinding(ctx, f) })
 	}
-	err := c.claimDocument(ctx, c.findingKey(f.id()), kindFinding, f)
+	err := c.claimDocument(ctx, c.findingKey(f.ID()), kindFinding, f)
 	if err != nil && !errors.Is(err, storage.ErrExists) {
 		return fmt.Errorf("store finding about %s: %w", f.Name, err)
 	}
@@ -75,8 +75,8 @@ func (c *Cluster) readFinding(ctx context.Context, key string) (Finding, error) 
 	if err := c.getDocument(ctx, key, kindFinding, &f); err != nil {
 		return f, err
 	}
-	if key != c.findingKey(f.id()) {
-		return f, damaged(key, "holds finding %s", f.id())
+	if key != c.findingKey(f.ID()) {
+		return f, damaged(key, "holds finding %s", f.ID())
 	}
 	if err := f.checkLost(); err != nil {
 		return f, &DamagedError{Key: key, Detail: "lost WAL", Err: err}

@@ -72,7 +72,7 @@ func (inv *Inventory) lostGaps() []Gap {
 			continue
 		}
 		for _, hole := range inv.unfilled(f.Lost, want) {
-			hole.Why = f.Lost.Why
+			hole.Why, hole.Since = f.Lost.Why, f.Time
 			gaps = append(gaps, hole)
 		}
 	}
@@ -105,6 +105,9 @@ func mergeGaps(gaps []Gap) []Gap {
 			continue
 		}
 		merged[last].To = max(merged[last].To, gap.To)
+		if since := merged[last].Since; since.IsZero() || !gap.Since.IsZero() && gap.Since.Before(since) {
+			merged[last].Since = gap.Since
+		}
 		if !strings.Contains(merged[last].Why, gap.Why) {
 			merged[last].Why = strings.TrimPrefix(merged[last].Why+"; "+gap.Why, "; ")
 		}

@@ -58,6 +58,50 @@ func TestLedgerOfGaps(t *testing.T) {
 	}
 }
 
+func TestABackupBehindAGapMendsIt(t *testing.T) {
+	t.Parallel()
+	gap := Gap{Timeline: 1, From: at(5), To: at(7)}
+	for name, c := range map[string]struct {
+		backups []Record
+		mended  bool
+	}{
+		"none":                   {nil, false},
+		"before":                 {[]Record{backup("a", 1, 2, 2.5)}, false},
+		"behind":                 {[]Record{backup("a", 1, 2, 2.5), backup("b", 1, 7.1, 7.5)}, true},
+		"on a later timeline":    {[]Record{backup("b", 2, 8.1, 8.5)}, true},
+		"on a branch before it":  {[]Record{backup("b", 3, 8.1, 8.5)}, false},
+		"of an unknown timeline": {[]Record{backup("b", 4, 8.1, 8.5)}, false},
+	} {
+		inv := inventory(c.backups, []WALRun{run(1, 1, 4), run(1, 7, 9)}, branched(2, 1, 8), branched(3, 1, 4))
+		if inv.Mended(gap) != c.mended {
+			t.Errorf("%s: mended is %t", name, !c.mended)
+		}
+	}
+}
+
+func TestTheGapBehindAPosition(t *testing.T) {
+	t.Parallel()
+	inv := inventory(nil, []WALRun{run(1, 1, 2), run(1, 4, 6), run(2, 7, 8), run(2, 10, 11)}, branched(2, 1, 7))
+	inv.Findings = []Finding{lost(3, 3, 4)}
+	for name, c := range map[string]struct {
+		tli  wal.TimelineID
+		at   float64
+		want string
+	}{
+		"the first":        {1, 2.5, "1: 3-4"},
+		"inside":           {1, 3.5, "1: 3-4"},
+		"of the ancestor":  {2, 2, "1: 3-4"},
+		"of the timeline":  {2, 5, "2: 9-10"},
+		"behind the last":  {2, 10, ""},
+		"another timeline": {1, 5, ""},
+	} {
+		gap, ok := inv.GapBehind(c.tli, at(c.at))
+		if ok != (c.want != "") || ok && gap.show() != c.want {
+			t.Errorf("%s: %v, %t, want %q", name, gap, ok, c.want)
+		}
+	}
+}
+
 func TestGapsAreKept(t *testing.T) {
 	t.Parallel()
 	inEachForm(t, func(t *testing.T, form form) {
@@ -70,7 +114,7 @@ func TestGapsAreKept(t *testing.T) {
 			}
 		}
 		inv := must(s.cluster.Inventory(t.Context()))(t)
-		want := []Gap{{Timeline: 1, From: at(4), To: at(6), Why: gap.Why}}
+		want := []Gap{{Timeline: 1, From: at(4), To: at(6), Why: gap.Why, Since: sceneTime}}
 		if len(inv.Findings) != 1 || !slices.Equal(inv.Gaps(), want) {
 			t.Errorf("findings %+v, gaps %+v", inv.Findings, inv.Gaps())
 		}

@@ -43,6 +43,7 @@ type Inventory struct {
 	records      map[string]string                    // SHA-256 of the record documents, hexadecimal, by label
 	lastSegments map[wal.TimelineID]wal.SegmentNumber // of the listing, those that are whole
 	tails        map[wal.FileName]TailRange           // last piece of the segments that tails stand for
+	pieces       storedTails                          // of one of several copies: all, which only together say more
 }
 
 // WALRun is a stretch of WAL segments of one timeline without a hole.
@@ -178,6 +179,11 @@ func (c *Cluster) takeRuns(ctx context.Context, inv *Inventory) error {
 	if err != nil {
 		return err
 	}
+	return c.takeRunsWith(ctx, inv, tails)
+}
+
+// takeRunsWith is takeRuns with the tails that were found before.
+func (c *Cluster) takeRunsWith(ctx context.Context, inv *Inventory, tails storedTails) error {
 	segments, err := c.segments(ctx)
 	if err != nil {
 		return err

@@ -56,8 +56,16 @@ type leaseBody struct {
 	Released bool   `json:"released,omitempty"` // this one ends the one before
 }
 
-// Acquire takes a lease. ErrLeaseHeld where it is not free; any other error leaves open who holds it.
-func (c *Cluster) Acquire(ctx context.Context, r LeaseRequest) (*Lease, error) {
+// Acquire takes a lease. ErrLeaseHeld where it is not free; any other error leaves open who holds it. Of several copies the
+// nearest one that can be reached gives the lease, so that two who do not reach the same copy can both have it.
+func (c *Cluster) Acquire(ctx context.Context, r LeaseRequest) (lease *Lease, err error) {
+	if c.copies != nil {
+		err = c.copies.decide(ctx, func(ctx context.Context, c *Cluster) (err error) {
+			lease, err = c.Acquire(ctx, r)
+			return err
+		})
+		return lease, err
+	}
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("acquire lease: %w", err)
 	}

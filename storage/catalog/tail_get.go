@@ -17,7 +17,7 @@ import (
 var ErrUnfinished = errors.New("only the first part of it is stored, but later WAL of its timeline is there")
 
 // Tail lists the pieces of an unfinished segment that count: those that leave no byte out from 0 on. They may overlap.
-// None is no error.
+// None is no error. Of several copies all count together, and a copy that cannot be asked is an error.
 func (c *Cluster) Tail(ctx context.Context, segment wal.FileName) ([]TailRange, error) {
 	pieces, err := c.tailPieces(ctx, segment)
 	if err != nil {
@@ -29,6 +29,9 @@ func (c *Cluster) Tail(ctx context.Context, segment wal.FileName) ([]TailRange, 
 
 // tailPieces lists all pieces of a segment, in order.
 func (c *Cluster) tailPieces(ctx context.Context, segment wal.FileName) ([]TailRange, error) {
+	if c.copies != nil {
+		return c.copies.tailPieces(ctx, segment)
+	}
 	var pieces []TailRange
 	for info, err := range c.bucket.List(ctx, c.tailPrefix(segment)) {
 		if err != nil {
@@ -101,6 +104,11 @@ func (c *Cluster) assemble(ctx context.Context, segment wal.FileName, pieces []T
 
 // layPiece writes a piece to its place in the file, whose bytes up to end are there already.
 func (c *Cluster) layPiece(ctx context.Context, segment wal.FileName, r TailRange, file *os.File, end uint32) (WALHeader, error) {
+	if c.copies != nil {
+		return ask(ctx, c.copies, func(ctx context.Context, c *Cluster) (WALHeader, error) {
+			return c.layPiece(ctx, segment, r, file, end)
+		})
+	}
 	key := c.tailKey(segment, r)
 	src, err := c.bucket.Get(ctx, key, 0, -1)
 	if err != nil {
@@ -206,6 +214,9 @@ func (c *Cluster) standIn(ctx context.Context, name wal.FileName) ([]TailRange, 
 
 // pieceHeader reads the header of a piece and little more.
 func (c *Cluster) pieceHeader(ctx context.Context, segment wal.FileName, r TailRange) (WALHeader, error) {
+	if c.copies != nil {
+		return ask(ctx, c.copies, func(ctx context.Context, c *Cluster) (WALHeader, error) { return c.pieceHeader(ctx, segment, r) })
+	}
 	h, err := c.readHeaderAt(ctx, c.tailKey(segment, r), segment)
 	if err != nil {
 		return WALHeader{}, fmt.Errorf("read header of the tail of %s: %w", segment, err)

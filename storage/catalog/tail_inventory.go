@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"lifeboat/internal/wal"
@@ -26,29 +27,35 @@ func (c *Cluster) tails(ctx context.Context) (storedTails, error) {
 	return found, nil
 }
 
-// addTails adds the segments that recovery gets from their tails to those that are stored whole: the ones whose tail
-// reaches to their end, and the last one of a timeline.
+// addTails adds the segments that recovery gets from their tails to those that are stored whole.
 func (inv *Inventory) addTails(segments map[wal.TimelineID][]wal.SegmentNumber, tails storedTails) {
-	size := inv.Identity.WALSegmentSize
 	latest := map[wal.TimelineID]wal.SegmentNumber{}
 	for tli, numbers := range segments {
 		latest[tli] = slices.Max(numbers)
 	}
+	inv.keepTails(tails, latest, func(name wal.FileName) bool {
+		return slices.Contains(segments[name.Timeline], name.SegmentNumber(inv.Identity.WALSegmentSize))
+	})
+	for segment := range inv.tails {
+		segments[segment.Timeline] = append(segments[segment.Timeline], segment.SegmentNumber(inv.Identity.WALSegmentSize))
+	}
+}
+
+// keepTails keeps the tails that stand for segments which are not stored whole: those that reach to their end, and that of
+// the last segment of a timeline. Latest are the last whole ones.
+func (inv *Inventory) keepTails(tails storedTails, latest map[wal.TimelineID]wal.SegmentNumber, whole func(wal.FileName) bool) {
+	size := inv.Identity.WALSegmentSize
+	latest = maps.Clone(latest)
 	for segment := range tails {
 		latest[segment.Timeline] = max(latest[segment.Timeline], segment.SegmentNumber(size))
 	}
 	inv.tails = map[wal.FileName]TailRange{}
 	for segment, pieces := range tails {
 		counted, end := contiguous(pieces)
-		number := segment.SegmentNumber(size)
-		last := number == latest[segment.Timeline] || uint64(end) == uint64(size)
-		if end == 0 || !last || slices.Contains(segments[segment.Timeline], number) {
-			continue
+		last := segment.SegmentNumber(size) == latest[segment.Timeline] || uint64(end) == uint64(size)
+		if end != 0 && last && !whole(segment) {
+			inv.tails[segment] = lastOf(counted)
 		}
-		inv.tails[segment] = lastOf(counted)
-	}
-	for segment := range inv.tails {
-		segments[segment.Timeline] = append(segments[segment.Timeline], segment.SegmentNumber(size))
 	}
 }
 

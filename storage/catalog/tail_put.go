@@ -51,9 +51,12 @@ func (z *zeroEnded) ReadAt(p []byte, offset int64) (int, error) {
 	return len(p), nil
 }
 
-// PutTail stores a piece of an unfinished segment durably. The same piece once more is no error; other content under its
-// name is a *ConflictError, and a finding is stored. The other errors are those of PutWAL.
+// PutTail stores a piece of an unfinished segment durably, of several copies in the nearest one that can be reached. The same
+// piece once more is no error; other content under its name is a *ConflictError, and a finding is stored. The other errors are those of PutWAL.
 func (c *Cluster) PutTail(ctx context.Context, p TailPiece, now time.Time) error {
+	if c.copies != nil {
+		return c.copies.decide(ctx, func(ctx context.Context, c *Cluster) error { return c.PutTail(ctx, p, now) })
+	}
 	if err := c.putTail(ctx, p, now); err != nil {
 		return fmt.Errorf("store tail of %s: %w", p.Segment, err)
 	}
@@ -79,32 +82,24 @@ func (c *Cluster) putTail(ctx context.Context, p TailPiece, now time.Time) error
 }
 
 // FoldTail is PutTail for a piece that begins where the segment does, and then removes those that it holds, so that a segment
-// which the server fills slowly does not become thousands of objects. Where the right to delete is lacking they stay.
-func (c *Cluster) FoldTail(ctx context.Context, p TailPiece, now time.Time) error {
-	if p.From != 0 {
-		return fmt.Errorf("fold tail of %s: the piece begins at byte %d", p.Segment, p.From)
+// which the server fills slowly does not become thousands of objects. They are to be named, since only who stored or
+// compared a piece knows that it is not another server's. Where the right to delete is lacking they stay.
+func (c *Cluster) FoldTail(ctx context.Context, p TailPiece, held []TailRange, now time.Time) error {
+	if c.copies != nil {
+		return c.copies.decide(ctx, func(ctx context.Context, c *Cluster) error { return c.FoldTail(ctx, p, held, now) })
+	}
+	by := p.span()
+	for _, r := range held {
+		if p.From != 0 || r == by || r.To > by.To {
+			return fmt.Errorf("fold tail of %s: bytes %d to %d are not held by %d to %d", p.Segment, r.From, r.To, by.From, by.To)
+		}
 	}
 	if err := c.PutTail(ctx, p, now); err != nil {
 		return err
 	}
-	if err := c.dropHeld(ctx, p.Segment, p.span()); err != nil && !errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("fold tail of %s: %w", p.Segment, err)
-	}
-	return nil
-}
-
-// dropHeld removes the pieces that another one holds.
-func (c *Cluster) dropHeld(ctx context.Context, segment wal.FileName, by TailRange) error {
-	pieces, err := c.tailPieces(ctx, segment)
-	if err != nil {
-		return err
-	}
-	for _, r := range pieces {
-		if r == by || r.From < by.From || r.To > by.To {
-			continue
-		}
-		if err := c.bucket.Delete(ctx, c.tailKey(segment, r)); err != nil {
-			return err
+	for _, r := range held {
+		if err := c.bucket.Delete(ctx, c.tailKey(p.Segment, r)); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("fold tail of %s: %w", p.Segment, err)
 		}
 	}
 	return nil
@@ -161,8 +156,11 @@ func (c *Cluster) provePiece(ctx context.Context, key string, segment wal.FileNa
 }
 
 // DropTail removes the tail of a segment that is stored whole; until it is, the error is storage.ErrNotFound. Where the
-// right to delete is lacking the tail is left to expiry, and that is no error.
+// right to delete is lacking the tail is left to expiry, and that is no error. Of several copies each is asked for itself.
 func (c *Cluster) DropTail(ctx context.Context, segment wal.FileName) error {
+	if c.copies != nil {
+		return c.copies.dropTail(ctx, segment)
+	}
 	if err := c.dropTail(ctx, segment); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("drop tail of %s: %w", segment, err)
 	}

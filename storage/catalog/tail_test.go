@@ -403,21 +403,24 @@ func TestFoldedTailIsOneObjectWithTheSameBytes(t *testing.T) {
 		for at := uint32(0); at < 50_000; at += 1000 {
 			s.putTail(t, u.piece(t, at, at+1000))
 		}
-		fold := u.piece(t, 0, 49_000) // the last piece came while it was made
+		fold := u.piece(t, 0, 49_000)                             // the last piece came while it was made
+		held := must(s.cluster.Tail(t.Context(), u.name))(t)[:48] // one is another server's
 		for range 2 {
-			if err := s.cluster.FoldTail(t.Context(), fold, sceneTime); err != nil {
+			if err := s.cluster.FoldTail(t.Context(), fold, held, sceneTime); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if pieces := must(s.cluster.Tail(t.Context(), u.name))(t); len(pieces) != 2 {
+		if pieces := must(s.cluster.Tail(t.Context(), u.name))(t); len(pieces) != 3 {
 			t.Errorf("left are %v", pieces)
 		}
 		var got bytes.Buffer
 		if end, err := s.cluster.GetTail(t.Context(), u.name, &got); err != nil || end != 50_000 || !bytes.Equal(got.Bytes(), u.upTo(50_000)) {
 			t.Errorf("tail to %d, %v", end, err)
 		}
-		if err := s.cluster.FoldTail(t.Context(), u.piece(t, 1000, 50_000), sceneTime); err == nil {
-			t.Error("a piece without a start was folded")
+		for _, p := range []TailPiece{u.piece(t, 1000, 50_000), u.piece(t, 0, 47_999), u.piece(t, 0, 1000)} {
+			if err := s.cluster.FoldTail(t.Context(), p, held, sceneTime); err == nil {
+				t.Errorf("pieces were folded into %v, which does not hold them", p.span())
+			}
 		}
 	})
 }
@@ -429,7 +432,9 @@ func TestTailThatIsFoldedWhileItIsReadIsRead(t *testing.T) {
 	u := newUnfinished(t, tailName, 20_000)
 	s.putTail(t, u.piece(t, 0, 5000), u.piece(t, 5000, 9000))
 	var folded error
-	fold := fault.Crash(func() { folded = s.cluster.FoldTail(t.Context(), u.piece(t, 0, 9000), sceneTime) })
+	fold := fault.Crash(func() {
+		folded = s.cluster.FoldTail(t.Context(), u.piece(t, 0, 9000), []TailRange{{0, 5000}, {5000, 9000}}, sceneTime)
+	})
 	c := s.faulty(t, fault.Rule{Op: fault.Get, Key: "clusters/*/*/tails/*/*/*/*", Action: fold})
 	var got bytes.Buffer
 	if _, err := c.GetSegment(t.Context(), u.name, &got); err != nil || folded != nil || !bytes.Equal(got.Bytes(), u.upTo(9000)) {
