@@ -41,6 +41,8 @@ type WAL struct {
 	Stream   bool     `yaml:"stream"`
 	Copies   int      `yaml:"copies"` // in how many repositories a file must be durable before it counts as archived
 	Interval Duration `yaml:"interval"`
+
+	Compression Compression `yaml:"compression"`
 }
 
 // Backup is the schedule of base backups.
@@ -118,6 +120,7 @@ func defaults() *Config {
 func (c *Cluster) fill() {
 	setDefault(&c.WAL.Interval, defaultInterval)
 	setDefault(&c.WAL.Copies, 1)
+	setDefault(&c.WAL.Compression, Zstd)
 	setDefault(&c.Retention.Keep, defaultKeep)
 	setDefault(&c.Retention.MinimumFull, defaultMinimum)
 	setDefault(&c.Targets.Rows, defaultRows)
