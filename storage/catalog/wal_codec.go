@@ -11,19 +11,19 @@ const maxWindow = 8 << 20
 
 // codecs keeps the encoders, decoders and spools of WAL objects for their next use, since they are dear to make.
 type codecs struct {
-	encoders, decoders, spools sync.Pool
+	encoders, decoders, s2Writers, s2Readers, spools sync.Pool
 }
 
 // walWindow is how far back the encoder looks for repetitions, in bytes: more finds hardly any, and costs memory.
 const walWindow = 1 << 20
 
-// encoder is one that looks for repetitions and writes them down in two goroutines. It must be Reset before use and put
-// back after it.
+// encoder is one that works in the calling goroutine: files are compressed side by side, and one alone is faster so, too,
+// where the other processors have their own work. It must be Reset before use and put back after it.
 func (c *codecs) encoder() (*zstd.Encoder, error) {
 	if e, ok := c.encoders.Get().(*zstd.Encoder); ok {
 		return e, nil
 	}
-	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2),
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(true), zstd.WithWindowSize(walWindow))
 }
 

@@ -68,6 +68,7 @@ func (c *Cluster) encodePlainWAL(f WALFile, now time.Time) (object walObject, hi
 		Size:             f.Size,
 		SHA256:           hex.EncodeToString(read.sums.sha256()),
 		ArchivedAt:       now.UTC(),
+		Compression:      c.compression,
 		Summary:          f.Summary,
 		piece:            f.piece,
 	}
@@ -144,13 +145,42 @@ func (c *Cluster) compressWAL(f WALFile, dst io.Writer) (*readWAL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	in := io.TeeReader(src, read.sums)
-	if f.Name.Kind == wal.History {
-		in = io.TeeReader(in, &read.text)
+	to, done, err := c.codecs.compressor(c.compression, dst, f.Size)
+	if err != nil {
+		return nil, errors.Join(err, src.Close())
 	}
-	err = c.compress(dst, in, f.Size)
+	defer done()
+	n, err := read.copy(to, src, f)
 	read.sums.wait()
-	return read, errors.Join(err, src.Close())
+	return read, errors.Join(ended(to, n, f.Size, err), src.Close())
+}
+
+// ended ends the compression of n bytes, which must be as many as were announced.
+func ended(to io.Closer, n, size int64, err error) error {
+	if err == nil && n != size {
+		err = fmt.Errorf("%d bytes where %d were announced: %w", n, size, errChanged)
+	}
+	if err != nil {
+		return err
+	}
+	if err := to.Close(); err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	return nil
+}
+
+// copy gives all of src to the compressor and to the hashes, but no more than a byte beyond the file's size.
+func (r *readWAL) copy(to io.Writer, src io.Reader, f WALFile) (int64, error) {
+	if held, ok := src.(Held); ok && f.Name.Kind != wal.History {
+		r.sums.borrow(held.Bytes())
+		n, err := to.Write(held.Bytes())
+		return int64(n), err
+	}
+	in := io.TeeReader(src, r.sums)
+	if f.Name.Kind == wal.History {
+		in = io.TeeReader(in, &r.text)
+	}
+	return copyChunks(to, io.LimitReader(in, f.Size+1))
 }
 
 func (c *Cluster) newReadWAL(f WALFile) (*readWAL, error) {
@@ -162,27 +192,6 @@ func (c *Cluster) newReadWAL(f WALFile) (*readWAL, error) {
 		return &readWAL{sums: newSideHash()}, err
 	}
 	return &readWAL{sums: newSideHash(mac), mac: mac}, nil
-}
-
-// compress makes one zstd frame of src, which must have exactly size bytes.
-func (c *Cluster) compress(dst io.Writer, src io.Reader, size int64) error {
-	enc, err := c.codecs.encoder()
-	if err != nil {
-		return err
-	}
-	defer c.codecs.putEncoder(enc)
-	enc.ResetContentSize(dst, size)
-	n, err := copyChunks(enc, io.LimitReader(src, size+1))
-	if err != nil {
-		return err
-	}
-	if n != size {
-		return fmt.Errorf("%d bytes where %d were announced: %w", n, size, errChanged)
-	}
-	if err := enc.Close(); err != nil {
-		return fmt.Errorf("compress: %w", err)
-	}
-	return nil
 }
 
 // copyChunks copies src to its end, in whole chunks, which the encoder's frames are the same for.

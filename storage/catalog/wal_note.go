@@ -37,6 +37,7 @@ const maxNoteHistory = 5000
 // newWALNote begins the note of a file.
 func newWALNote(h WALHeader, history []wal.HistoryEntry, digest *walDigest) walNote {
 	note := walNote{walNoteHeader: walNoteHeader{walHeaderBody: h.body()}, Digest: digest}
+	note.Compression = "" // who cannot open the object expands nothing
 	if s := note.Summary; s != nil {
 		bare := *s
 		bare.RestorePoints, bare.Tablespaces = nil, nil

@@ -32,6 +32,7 @@ type WALHeader struct {
 	Size             int64  // in bytes, of the file
 	SHA256           string // hexadecimal, of the file
 	ArchivedAt       time.Time
+	Compression      Compression  // of the object's content; of no meaning where Locked
 	Summary          *wal.Summary // of a segment or partial segment, nil for all else
 
 	// Locked is why the object could not be opened: seal.ErrNoIdentity or a *seal.WrongIdentityError. Then all else is
@@ -64,7 +65,7 @@ func (h WALHeader) kind() string {
 
 // encodeWALHeader is the first frame of a WAL object.
 func encodeWALHeader(h WALHeader) ([]byte, error) {
-	line, err := encodeDocument(h.kind(), h.body())
+	line, err := encodeVersion(h.kind(), h.Compression.documentVersion(), h.body())
 	if err != nil {
 		return nil, err
 	}
@@ -89,10 +90,15 @@ func (c *Cluster) readWALHeader(key string, name wal.FileName, r io.Reader) (WAL
 		return WALHeader{}, err
 	}
 	var body walHeaderBody
-	if err := decodeDocument(key, c.kindAt(key).header, line, &body); err != nil {
+	version, err := decodeVersion(key, c.kindAt(key).header, line, &body)
+	if err != nil {
 		return WALHeader{}, err
 	}
-	return body.header(), c.checkWALHeader(key, name, body.header())
+	h := body.header()
+	if h.Compression, err = compressionOf(key, body.Compression, version); err != nil {
+		return h, err
+	}
+	return h, c.checkWALHeader(key, name, h)
 }
 
 func readSkippable(key string, r io.Reader) ([]byte, error) {

@@ -11,6 +11,12 @@ import (
 	"lifeboat/storage"
 )
 
+// Held is a file in memory: what WALFile.Open gives may be one, so that its bytes need not be copied.
+type Held interface {
+	io.ReadCloser
+	Bytes() []byte // all of the file; must not change until Close
+}
+
 // WALFile is a file to archive.
 type WALFile struct {
 	Name    wal.FileName

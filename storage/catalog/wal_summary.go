@@ -13,6 +13,7 @@ type walHeaderBody struct {
 	Size             int64        `json:"size"`
 	SHA256           string       `json:"sha256"`
 	ArchivedAt       time.Time    `json:"archived_at"`
+	Compression      string       `json:"compression,omitempty"`
 	Summary          *summaryBody `json:"summary,omitempty"`
 	Piece            *TailRange   `json:"piece,omitempty"`
 }
@@ -49,7 +50,7 @@ type restorePointBody struct {
 func (h WALHeader) body() walHeaderBody {
 	b := walHeaderBody{
 		Name: h.Name, SystemIdentifier: h.SystemIdentifier, Size: h.Size, SHA256: h.SHA256, ArchivedAt: h.ArchivedAt,
-		Piece: h.piece,
+		Compression: h.Compression.stored(), Piece: h.piece,
 	}
 	if h.Summary != nil {
 		b.Summary = newSummaryBody(h.Summary)

@@ -45,8 +45,9 @@ type WAL struct {
 
 	// Of streaming: where WAL must be before the server is told that it is durable, and how many bytes may wait for the
 	// repository on this machine.
-	Durable    Durable `yaml:"durable"`
-	SpoolLimit Size    `yaml:"spool_limit"`
+	Durable     Durable     `yaml:"durable"`
+	SpoolLimit  Size        `yaml:"spool_limit"`
+	Compression Compression `yaml:"compression"`
 }
 
 // Backup is the schedule of base backups.
@@ -131,6 +132,7 @@ func (c *Cluster) fill() {
 	setDefault(&c.WAL.Interval, defaultInterval)
 	setDefault(&c.WAL.Copies, 1)
 	setDefault(&c.WAL.SpoolLimit, defaultSpoolLimit)
+	setDefault(&c.WAL.Compression, Zstd)
 	setDefault(&c.Retention.Keep, defaultKeep)
 	setDefault(&c.Retention.MinimumFull, defaultMinimum)
 	setDefault(&c.Targets.Rows, defaultRows)

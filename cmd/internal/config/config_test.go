@@ -19,7 +19,7 @@ clusters:
   main:
     connection: host=/var/run/postgresql user=lifeboat dbname=postgres
     data_directory: /var/lib/postgresql/15/main
-    wal: {stream: true, interval: 1s, durable: repository, spool_limit: 20GiB}
+    wal: {stream: true, interval: 1s, durable: repository, spool_limit: 20GiB, compression: s2}
     backup: {schedule: "0 2 * * *", full_every: 7d}
     retention: {keep: 14d, minimum_full: 2}
     census: {schedule: "30 3 * * *"}
@@ -43,6 +43,9 @@ func TestTheDocumentedConfigurationIsRead(t *testing.T) {
 	}
 	if got := time.Duration(main.Backup.FullEvery); got != 7*24*time.Hour {
 		t.Errorf("full_every: %v", got)
+	}
+	if main.WAL.Compression != S2 {
+		t.Errorf("compression: %q", main.WAL.Compression)
 	}
 	if main.Targets.Rows != 1 || main.Targets.WarnAt != 70 || time.Duration(main.Targets.RPO) != time.Minute {
 		t.Errorf("targets: %+v", main.Targets)
@@ -68,6 +71,9 @@ func TestWhatIsLeftOutHasTheDocumentedDefault(t *testing.T) {
 	if main.WAL.Durable != InSpool || main.WAL.SpoolLimit != 10<<30 || time.Duration(main.WAL.Interval) != time.Second {
 		t.Errorf("defaults of wal: %+v", main.WAL)
 	}
+	if main.WAL.Compression != Zstd {
+		t.Errorf("compression: %q", main.WAL.Compression)
+	}
 	if c.Scheduler.WorkDirectory != "/var/lib/lifeboat/scratch" {
 		t.Errorf("work directory: %q", c.Scheduler.WorkDirectory)
 	}
@@ -91,6 +97,7 @@ func TestEachMistakeIsNamedWithItsPlace(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
 		"unknown key":            {head + "clusters:\n  main: {conection: x}\n", `f.yaml:3:10: unknown field "conection"`},
 		"duplicate key":          {head + "repository: {url: 'file:///s'}\n", "f.yaml:2:1: "},
+		"odd compression":        {head + "clusters: {main: {wal: {compression: lz4}}}\n", "f.yaml:2:38: compression is zstd or s2, not \"lz4\""},
 		"not YAML":               {head + "clusters: [\n", "f.yaml:"},
 		"no repository":          {"clusters: {main: {}}\n", "repository.url is missing"},
 		"relative repository":    {"repository: {url: 'file://r/x'}\nclusters: {main: {}}\n", "f.yaml:1:19: repository.url: \"file://r/x\" names no absolute path"},
