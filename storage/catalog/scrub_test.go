@@ -44,6 +44,7 @@ func (s *scene) fill(t *testing.T) *scene {
 	for _, err := range []error{
 		s.cluster.PutGap(t.Context(), LostWAL{Timeline: 1, From: at(3) + 10_000, To: at(5), Why: "the slot was lost"}, sceneTime),
 		s.cluster.PutCensus(t.Context(), "census-1", json.RawMessage(`{"rows":7}`)),
+		s.cluster.PutVerification(t.Context(), Verification{ID: "verification-1", By: "verify", Backups: map[string]bool{sceneLabel: true}}),
 		s.cluster.PutFinding(t.Context(), Finding{Kind: FindingConflict, Time: sceneTime, Name: "x", Detail: "y"}),
 		s.cluster.PutEvidence(t.Context(), "drill-1", map[string][]byte{"report.html": []byte("<p>fine</p>")}, json.RawMessage(`{}`)),
 	} {
