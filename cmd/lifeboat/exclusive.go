@@ -107,9 +107,10 @@ func (c leaseClaim) write() error {
 	return errors.Join(giveToServer(c.file.Name(), filepath.Dir(c.file.Name())), c.file.Sync())
 }
 
-// release lets go of the lock. The file stays: who removed it could lock another one than the next process does.
+// release lets go of the lock, which a program that is being started right now may share. The file stays: who removed it
+// could lock another one than the next process does.
 func (c leaseClaim) release() {
 	if c.file != nil {
-		_ = c.file.Close() // it was only read since
+		_ = errors.Join(unix.Flock(int(c.file.Fd()), unix.LOCK_UN), c.file.Close()) // it was only read since
 	}
 }

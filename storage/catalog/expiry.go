@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
-	"strings"
 
 	"lifeboat/internal/wal"
 	"lifeboat/storage"
@@ -46,8 +45,8 @@ func (a Amount) plus(objects int, bytes int64) Amount {
 // Nothing is deleted where the plan was stopped (ErrExpiryStopped), or where a backup that it keeps is gone meanwhile.
 func (c *Cluster) Expire(ctx context.Context, plan ExpiryPlan) (ExpiryReport, error) {
 	x := &expiring{Cluster: c, plan: plan, report: ExpiryReport{Deleted: map[string]Amount{}}}
-	if len(plan.Stopped) > 0 {
-		return x.report, fmt.Errorf("expire: %w: %s", ErrExpiryStopped, strings.Join(plan.Stopped, "; "))
+	if err := plan.Err(); err != nil {
+		return x.report, err
 	}
 	for _, step := range []func(context.Context) error{x.confirmKept, x.removeBackups, x.removeRest} {
 		if err := step(ctx); err != nil {

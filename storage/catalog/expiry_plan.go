@@ -147,6 +147,14 @@ func (p ExpiryPlan) Expiring() []Fate {
 	return slices.DeleteFunc(slices.Clone(p.Fates), func(f Fate) bool { return !f.Expires })
 }
 
+// Err is an ErrExpiryStopped where nothing expires at all.
+func (p ExpiryPlan) Err() error {
+	if len(p.Stopped) == 0 {
+		return nil
+	}
+	return fmt.Errorf("expire: %w: %s", ErrExpiryStopped, strings.Join(p.Stopped, "; "))
+}
+
 // Stored is what there is of each class, before anything expires.
 func (p ExpiryPlan) Stored() map[string]Amount {
 	stored := map[string]Amount{}
