@@ -11,9 +11,10 @@ import (
 // Proven is what a verification has shown of one backup: OK where every byte of it, of what it refers to and of the WAL that
 // makes it consistent was read and is sound, Fail where something is not, Unproven where not all could be checked.
 type Proven struct {
-	Cluster string   `json:"cluster"`
-	Label   string   `json:"label"`
-	Result  Severity `json:"result"`
+	Repository string   `json:"repository,omitempty"` // of several
+	Cluster    string   `json:"cluster"`
+	Label      string   `json:"label"`
+	Result     Severity `json:"result"`
 }
 
 // prove judges a backup by all findings that are about it.

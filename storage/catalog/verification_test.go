@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"lifeboat/storage"
+	"lifeboat/storage/fault"
 )
 
 // The labels of the old scene.
@@ -162,4 +163,33 @@ func TestLeaseIsTakenOverByItsToken(t *testing.T) {
 	if _, err := s.cluster.Acquire(t.Context(), own); !errors.Is(err, ErrName) {
 		t.Errorf("a token that anybody can guess: %v", err)
 	}
+}
+
+// TestScrubBesideExpiryFindsNoDamage lets an expiry run through while a scrub is at each of its reads.
+func TestScrubBesideExpiryFindsNoDamage(t *testing.T) {
+	t.Parallel()
+	inEachForm(t, func(t *testing.T, form form) {
+		sample := oldScene(t, form)
+		sample.verified(t, "1", map[string]bool{agedLabel: true})
+		met := 0
+		for n := 0; n < 400; n += int(form.reads(6, 14)) {
+			s := sample.copyOf(t)
+			set := fault.NewSet(fault.Rule{Op: fault.Get, After: n, Action: fault.Crash(func() {
+				if _, err := s.expire(t); err != nil {
+					t.Error(err)
+				}
+			})})
+			report, err := (&Repository{newStore(fault.Wrap(s.bucket, set), s.repo.keys, s.repo.sealed)}).Scrub(t.Context(), ScrubOptions{Parallel: 1})
+			if err != nil || len(report.Damaged)+len(report.Unproven) > 0 {
+				t.Errorf("at read %d: %v, %+v", n, err, report)
+			}
+			if set.AllFired() != nil {
+				break // there are fewer reads than that
+			}
+			met++
+		}
+		if met < 5 {
+			t.Errorf("only %d reads were met", met)
+		}
+	})
 }
