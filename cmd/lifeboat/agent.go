@@ -31,7 +31,7 @@ const (
 func (a *app) agentCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "agent",
-		Short: "Run beside a server: archive its WAL ahead of being asked, and make its scheduled backups and censuses",
+		Short: "Run beside a server: archive its WAL ahead of being asked, and make its scheduled backups and censuses, and expire",
 		Long: "Answers the hooks of all clusters of the configuration, or of the one that --cluster names, on the socket\n" +
 			"agent.socket, and shows metrics and its health on agent.listen. SIGTERM lets it finish what is under way\n" +
 			"within 30 seconds; SIGHUP lets it read the configuration anew, and a bad one is refused. Run it as the user\n" +

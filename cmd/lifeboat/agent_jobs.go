@@ -58,6 +58,7 @@ func (t *tended) jobs() []*job {
 			urgent: lacksBackup,
 		},
 		{name: "census", schedule: t.config.Census.Schedule, newest: newestCensus, run: func(ctx context.Context, a *app) error { return a.census(ctx) }},
+		t.expiryJob(),
 	} {
 		if j.schedule.Schedule != nil {
 			list = append(list, j)
@@ -145,7 +146,8 @@ func (t *tended) attempt(ctx context.Context, j *job) {
 var errStandby = errors.New("the server is a standby")
 
 func (t *tended) tryJob(ctx context.Context, j *job) error {
-	cluster := t.shop.Load().scene.cluster
+	scene := t.shop.Load().scene
+	cluster := scene.cluster
 	if base, due, err := t.isDue(ctx, j, cluster); err != nil || !due {
 		j.base = base
 		return err
@@ -153,11 +155,7 @@ func (t *tended) tryJob(ctx context.Context, j *job) error {
 	if err := t.mustBePrimary(ctx); err != nil {
 		return err
 	}
-	lease, err := cluster.Acquire(ctx, catalog.LeaseRequest{What: "agent-" + j.name, Holder: holder(), TTL: jobLease, Clock: t.app.now})
-	if err != nil {
-		return err
-	}
-	return lease.Hold(ctx, func(ctx context.Context) error {
+	return t.app.exclusively(ctx, scene, "agent-"+j.name, jobLease, func(ctx context.Context) error {
 		base, due, err := t.isDue(ctx, j, cluster) // somebody else may have done it meanwhile
 		if err != nil || !due {
 			j.base = base

@@ -22,6 +22,8 @@ type agentMetrics struct {
 	segments, tailBytes, refilled        *prometheus.CounterVec
 	running, seconds                     *prometheus.GaugeVec
 	delays                               *prometheus.SummaryVec
+	expiredObjects, expiredBytes         *prometheus.CounterVec
+	storedBytes, refusedObjects          *prometheus.GaugeVec
 	reloadGood, reloadTime               prometheus.Gauge
 }
 
@@ -36,16 +38,22 @@ func newAgentMetrics() *agentMetrics {
 		return prometheus.GaugeOpts{Name: "lifeboat_" + name, Help: help}
 	}
 	m := &agentMetrics{
-		files:      counter("wal_pushed_files_total", "WAL files made durable."),
-		bytes:      counter("wal_pushed_bytes_total", "Size of the WAL files that were stored, uncompressed."),
-		failures:   counter("wal_push_failures_total", "WAL files that could not be made durable; each is tried again."),
-		segments:   counter("wal_streamed_files_total", "Whole segments and histories that came by streaming."),
-		tailBytes:  counter("wal_streamed_tail_bytes_total", "Bytes of unfinished segments that came by streaming."),
-		refilled:   counter("wal_filled_files_total", "WAL segments that were missing in the repository and were still in pg_wal."),
-		errors:     counter("errors_total", "Errors by kind.", "kind"),
-		jobs:       counter("job_runs_total", "Scheduled jobs that ended.", "job", "result"),
-		running:    prometheus.NewGaugeVec(gauge("job_running", "1 while the job runs."), []string{"cluster", "job"}),
-		seconds:    prometheus.NewGaugeVec(gauge("job_duration_seconds", "How long the job's last run took."), []string{"cluster", "job"}),
+		files:          counter("wal_pushed_files_total", "WAL files made durable."),
+		bytes:          counter("wal_pushed_bytes_total", "Size of the WAL files that were stored, uncompressed."),
+		failures:       counter("wal_push_failures_total", "WAL files that could not be made durable; each is tried again."),
+		segments:       counter("wal_streamed_files_total", "Whole segments and histories that came by streaming."),
+		tailBytes:      counter("wal_streamed_tail_bytes_total", "Bytes of unfinished segments that came by streaming."),
+		refilled:       counter("wal_filled_files_total", "WAL segments that were missing in the repository and were still in pg_wal."),
+		errors:         counter("errors_total", "Errors by kind.", "kind"),
+		jobs:           counter("job_runs_total", "Scheduled jobs that ended.", "job", "result"),
+		running:        prometheus.NewGaugeVec(gauge("job_running", "1 while the job runs."), []string{"cluster", "job"}),
+		seconds:        prometheus.NewGaugeVec(gauge("job_duration_seconds", "How long the job's last run took."), []string{"cluster", "job"}),
+		expiredObjects: counter("expired_objects_total", "Objects that expiry deleted.", "repository", "class"),
+		expiredBytes:   counter("expired_bytes_total", "Size of the objects that expiry deleted.", "repository", "class"),
+		storedBytes: prometheus.NewGaugeVec(gauge("repository_stored_bytes", "Size of what was stored after the last expiry."),
+			[]string{"cluster", "repository", "class"}),
+		refusedObjects: prometheus.NewGaugeVec(gauge("expiry_refused_objects", "Objects that the last expiry was not allowed to delete."),
+			[]string{"cluster", "repository"}),
 		reloadGood: prometheus.NewGauge(gauge("config_reload_successful", "0 where the last reload of the configuration was refused.")),
 		reloadTime: prometheus.NewGauge(gauge("config_reload_timestamp_seconds", "When the configuration was last asked to be read anew.")),
 	}
@@ -66,6 +74,7 @@ func (m *agentMetrics) registry(g *agent) *prometheus.Registry {
 	build.Set(1)
 	r.MustRegister(build, m.files, m.bytes, m.failures, m.errors, m.jobs, m.segments, m.tailBytes, m.refilled, m.running, m.seconds, m.delays,
 		m.reloadGood, m.reloadTime,
+		m.expiredObjects, m.expiredBytes, m.storedBytes, m.refusedObjects,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &gaugesOf{agent: g})
 	return r
 }

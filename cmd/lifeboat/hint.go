@@ -36,6 +36,10 @@ func hintOf(err error) string {
 		return knowing.Hint()
 	case errors.As(err, &operator):
 		return operator.Hint
+	case errors.Is(err, catalog.ErrExpiryStopped):
+		return "take a backup where there is none; else run 'lifeboat verify' to see what is damaged: nothing is deleted while something cannot be understood"
+	case errors.Is(err, catalog.ErrLeaseHeld):
+		return "somebody else is at it; what a process has left that died on another machine ends by itself in a few minutes"
 	case errors.Is(err, catalog.ErrNoRepository):
 		return "create the repository with 'lifeboat init', or correct repository.url"
 	case errors.Is(err, catalog.ErrNoCluster):

@@ -29,19 +29,20 @@ const maxDocument = 256 << 20
 
 // The kinds of documents, which stand in their first field.
 const (
-	kindRepository = "repository"
-	kindCluster    = "cluster"
-	kindStarted    = "started"
-	kindRecord     = "record"
-	kindCensus     = "census"
-	kindEvidence   = "evidence"
-	kindFinding    = "finding"
-	kindWAL        = "wal"
-	kindSealedWAL  = "sealed-wal"
-	kindTail       = "tail"
-	kindLease      = "lease"
-	kindProbe      = "probe"
-	kindSealedTail = "sealed-tail"
+	kindRepository   = "repository"
+	kindCluster      = "cluster"
+	kindStarted      = "started"
+	kindRecord       = "record"
+	kindCensus       = "census"
+	kindEvidence     = "evidence"
+	kindFinding      = "finding"
+	kindWAL          = "wal"
+	kindSealedWAL    = "sealed-wal"
+	kindTail         = "tail"
+	kindLease        = "lease"
+	kindProbe        = "probe"
+	kindVerification = "verification"
+	kindSealedTail   = "sealed-tail"
 )
 
 // envelope is a document as JSON sees it.

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
-	"strings"
 
 	"lifeboat/internal/wal"
 	"lifeboat/storage"
@@ -20,11 +19,23 @@ var ErrExpiryStopped = errors.New("nothing expires")
 type ExpiryReport struct {
 	Objects int // deleted
 	Bytes   int64
+	// Deleted is what was deleted of each class.
+	Deleted map[string]Amount
 	// Refused counts the objects that should have been deleted and must not be, such as those under retention, or for want
 	// of the right to delete. They are left, and so is what they need.
 	Refused    int
 	RefusedKey string // the first of them
 	RefusedErr error  // why
+}
+
+// Amount is so many objects, and their size together.
+type Amount struct {
+	Objects int
+	Bytes   int64
+}
+
+func (a Amount) plus(objects int, bytes int64) Amount {
+	return Amount{Objects: a.Objects + objects, Bytes: a.Bytes + bytes}
 }
 
 // Expire deletes what a plan of this cluster says, in an order that leaves a sound repository whenever it ends: a record
@@ -33,9 +44,9 @@ type ExpiryReport struct {
 //
 // Nothing is deleted where the plan was stopped (ErrExpiryStopped), or where a backup that it keeps is gone meanwhile.
 func (c *Cluster) Expire(ctx context.Context, plan ExpiryPlan) (ExpiryReport, error) {
-	x := &expiring{Cluster: c, plan: plan}
-	if len(plan.Stopped) > 0 {
-		return x.report, fmt.Errorf("expire: %w: %s", ErrExpiryStopped, strings.Join(plan.Stopped, "; "))
+	x := &expiring{Cluster: c, plan: plan, report: ExpiryReport{Deleted: map[string]Amount{}}}
+	if err := plan.Err(); err != nil {
+		return x.report, err
 	}
 	for _, step := range []func(context.Context) error{x.confirmKept, x.removeBackups, x.removeRest} {
 		if err := step(ctx); err != nil {
@@ -101,7 +112,7 @@ func (x *expiring) pin(label string) {
 // removeInOrder removes objects of which the first one stands for the others: where that one stays, all do.
 func (x *expiring) removeInOrder(ctx context.Context, f Fate) (gone bool, err error) {
 	for i, object := range f.keys {
-		deleted, err := x.remove(ctx, object)
+		deleted, err := x.remove(ctx, f.Class, object)
 		if err != nil {
 			return false, err
 		}
@@ -113,7 +124,7 @@ func (x *expiring) removeInOrder(ctx context.Context, f Fate) (gone bool, err er
 }
 
 // remove removes an object; false where that is refused.
-func (x *expiring) remove(ctx context.Context, object storage.Info) (bool, error) {
+func (x *expiring) remove(ctx context.Context, class string, object storage.Info) (bool, error) {
 	err := x.bucket.Delete(ctx, object.Key)
 	if errors.Is(err, fs.ErrPermission) {
 		x.refuse(object.Key, err)
@@ -122,9 +133,14 @@ func (x *expiring) remove(ctx context.Context, object storage.Info) (bool, error
 	if err != nil {
 		return false, err
 	}
-	x.report.Objects++
-	x.report.Bytes += object.Size
+	x.deleted(class, 1, object.Size)
 	return true, nil
+}
+
+func (x *expiring) deleted(class string, objects int, bytes int64) {
+	x.report.Objects += objects
+	x.report.Bytes += bytes
+	x.report.Deleted[class] = x.report.Deleted[class].plus(objects, bytes)
 }
 
 func (x *expiring) refuse(key string, err error) {
@@ -165,8 +181,7 @@ func (x *expiring) removeLeavings(ctx context.Context, f Fate) error {
 	case err != nil:
 		return err
 	default:
-		x.report.Objects += f.Objects
-		x.report.Bytes += f.Bytes
+		x.deleted(f.Class, f.Objects, f.Bytes)
 	}
 	return nil
 }
@@ -178,7 +193,7 @@ func (x *expiring) removeWAL(ctx context.Context, f Fate, stuck map[wal.Timeline
 			x.report.Refused++
 			continue
 		}
-		deleted, err := x.remove(ctx, object)
+		deleted, err := x.remove(ctx, f.Class, object)
 		if err != nil {
 			return err
 		}

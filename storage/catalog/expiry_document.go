@@ -106,6 +106,19 @@ func (e *expiry) leaseFates() []Fate {
 	return fates
 }
 
+// probeFates remove what a check left that was killed.
+func (e *expiry) probeFates() []Fate {
+	var fates []Fate
+	for _, o := range e.stock.probes {
+		fate := newFate(FateProbe, strings.TrimPrefix(o.Key, ProbePrefix), true, "it tried the store, a day ago or earlier", o)
+		if e.stock.newest.Sub(o.ModTime) < inProgress {
+			fate.Expires, fate.Reason = false, "the store may be tried right now"
+		}
+		fates = append(fates, fate)
+	}
+	return fates
+}
+
 // lastLease is the key with the highest sequence, which is the last in the order of keys.
 func lastLease(objects []storage.Info) string {
 	last := ""

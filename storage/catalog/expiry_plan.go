@@ -29,14 +29,16 @@ type Policy struct {
 
 // The classes of what a fate is about.
 const (
-	FateBackup   = "backup"
-	FateLeavings = "leavings" // of a backup that never was finished, or whose expiry was interrupted
-	FateWAL      = "wal"
-	FateTail     = "tail"
-	FateCensus   = "census"
-	FateEvidence = "evidence"
-	FateLease    = "lease"
-	FateFinding  = "finding"
+	FateBackup       = "backup"
+	FateLeavings     = "leavings" // of a backup that never was finished, or whose expiry was interrupted
+	FateWAL          = "wal"
+	FateTail         = "tail"
+	FateCensus       = "census"
+	FateEvidence     = "evidence"
+	FateLease        = "lease"
+	FateFinding      = "finding"
+	FateVerification = "verification"
+	FateProbe        = "probe" // by which a store was tried; of no cluster
 )
 
 // Fate is what becomes of some objects, and why.
@@ -78,7 +80,7 @@ func PlanExpiry(s *Stock, p Policy, now time.Time) ExpiryPlan {
 	e.floors = e.walFloors()
 	for _, fates := range [][]Fate{
 		e.backupFates(), e.leavingsFates(), e.tailFates(), e.walFates(s.wal), e.censusFates(), e.evidenceFates(),
-		e.leaseFates(), e.findingFates(),
+		e.leaseFates(), e.findingFates(), e.verificationFates(), e.probeFates(),
 	} {
 		plan.Fates = append(plan.Fates, fates...)
 	}
@@ -143,6 +145,32 @@ func (e *expiry) stopped() []string {
 // Expiring are the fates of what is to be deleted.
 func (p ExpiryPlan) Expiring() []Fate {
 	return slices.DeleteFunc(slices.Clone(p.Fates), func(f Fate) bool { return !f.Expires })
+}
+
+// Err is an ErrExpiryStopped where nothing expires at all.
+func (p ExpiryPlan) Err() error {
+	if len(p.Stopped) == 0 {
+		return nil
+	}
+	return fmt.Errorf("expire: %w: %s", ErrExpiryStopped, strings.Join(p.Stopped, "; "))
+}
+
+// Stored is what there is of each class, before anything expires.
+func (p ExpiryPlan) Stored() map[string]Amount {
+	stored := map[string]Amount{}
+	for _, f := range p.Fates {
+		stored[f.Class] = stored[f.Class].plus(f.Objects, f.Bytes)
+	}
+	return stored
+}
+
+// Keys are the keys of the objects, in the order in which they are deleted.
+func (f Fate) Keys() []string {
+	keys := make([]string, 0, len(f.keys))
+	for _, o := range f.keys {
+		keys = append(keys, o.Key)
+	}
+	return keys
 }
 
 // newFate is about objects of which the first ones must go first.

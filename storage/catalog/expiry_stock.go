@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,7 +25,11 @@ type Stock struct {
 	drills    map[string][]storage.Info // by id
 	leases    map[string][]storage.Info // by what they are for
 	findings  map[string]storage.Info   // by key
+	proofs    map[string][]storage.Info // verifications, by id
+	probes    []storage.Info            // of stores, see ProbePrefix
 	newest    time.Time                 // when the last of all objects was stored, by the store's clock
+
+	verifications []Verification // that can be read, oldest first
 }
 
 // stockedWAL is an object of WAL with a place in it.
@@ -40,13 +45,10 @@ type stockedWAL struct {
 func (c *Cluster) TakeStock(ctx context.Context) (*Stock, error) {
 	s := &Stock{
 		backups: map[string][]storage.Info{}, censuses: map[string][]storage.Info{}, drills: map[string][]storage.Info{},
-		leases: map[string][]storage.Info{}, findings: map[string]storage.Info{},
+		leases: map[string][]storage.Info{}, findings: map[string]storage.Info{}, proofs: map[string][]storage.Info{},
 	}
-	for info, err := range c.bucket.List(ctx, c.root) {
-		if err != nil {
-			return nil, fmt.Errorf("take stock of cluster %s: %w", c.name, err)
-		}
-		c.stock(s, info)
+	if err := c.listStock(ctx, s); err != nil {
+		return nil, fmt.Errorf("take stock of cluster %s: %w", c.name, err)
 	}
 	// The inventory comes second, so that a backup which was finished meanwhile is known as such.
 	inv, err := c.Inventory(ctx)
@@ -54,10 +56,43 @@ func (c *Cluster) TakeStock(ctx context.Context) (*Stock, error) {
 		return nil, fmt.Errorf("take stock: %w", err)
 	}
 	s.Inventory = inv
+	if err := c.takeVerifications(ctx, s); err != nil {
+		return nil, fmt.Errorf("take stock: %w", err)
+	}
 	for _, list := range [][]stockedWAL{s.wal, s.tails} {
 		slices.SortStableFunc(list, byPosition)
 	}
 	return s, nil
+}
+
+func (c *Cluster) listStock(ctx context.Context, s *Stock) error {
+	for info, err := range c.bucket.List(ctx, c.root) {
+		if err != nil {
+			return err
+		}
+		c.stock(s, info)
+	}
+	for info, err := range c.bucket.List(ctx, ProbePrefix) {
+		if err != nil {
+			return err
+		}
+		s.probes = append(s.probes, info)
+		s.newest = later(s.newest, info.ModTime)
+	}
+	return nil
+}
+
+// takeVerifications reads the verifications. One without a trusted signature says nothing; one that is damaged is a problem
+// of the inventory.
+func (c *Cluster) takeVerifications(ctx context.Context, s *Stock) error {
+	found, problems, err := c.verifications(ctx)
+	s.verifications = found
+	for _, p := range problems {
+		if unsigned := (*UnsignedError)(nil); !errors.As(p.Err, &unsigned) {
+			s.Inventory.Problems = append(s.Inventory.Problems, p)
+		}
+	}
+	return err
 }
 
 func byPosition(a, b stockedWAL) int {
@@ -67,9 +102,7 @@ func byPosition(a, b stockedWAL) int {
 // stock puts an object where it belongs. What has no place, such as history files and objects of other programs, never
 // expires.
 func (c *Cluster) stock(s *Stock, info storage.Info) {
-	if info.ModTime.After(s.newest) {
-		s.newest = info.ModTime
-	}
+	s.newest = later(s.newest, info.ModTime)
 	size := c.identity.WALSegmentSize
 	if name, ok := c.parseWALKey(info.Key); ok {
 		if name.Kind != wal.History {
@@ -102,6 +135,10 @@ func (c *Cluster) stockDocument(s *Stock, info storage.Info) {
 		s.leases[what] = append(s.leases[what], info)
 		return
 	}
+	if id, ok := idOfDocument(strings.TrimSuffix(info.Key, signatureSuffix), c.verificationPrefix()); ok {
+		s.proofs[id] = append(s.proofs[id], info)
+		return
+	}
 	if _, ok := idOfDocument(info.Key, c.findingPrefix()); ok {
 		s.findings[info.Key] = info
 	}
@@ -114,11 +151,16 @@ func (s *Stock) labels() []string { return slices.Sorted(maps.Keys(s.backups)) }
 func youngest(objects []storage.Info) time.Time {
 	var latest time.Time
 	for _, o := range objects {
-		if o.ModTime.After(latest) {
-			latest = o.ModTime
-		}
+		latest = later(latest, o.ModTime)
 	}
 	return latest
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // has says whether an object whose key ends so is among them.

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,14 @@ type LeaseRequest struct {
 	TTL    time.Duration // how long the lease lasts unless it is renewed; at least MinLease
 	// Clock gives times with a monotonic reading, such as time.Now. Only differences count, so that it may be set at will.
 	Clock func() time.Time
+	// Token tells the holder from all others: at least 12 characters that nobody can guess, such as NewToken gives; a new one
+	// where empty. A lease that somebody with the same token held before is taken over at once, so no two may use one at the
+	// same time: who holds on to a token must know that whoever used it before is dead.
+	Token string
 }
+
+// NewToken is a token for leases.
+func NewToken() string { return idNonce() + idNonce() }
 
 // MinLease is the shortest time that a lease can be asked for.
 const MinLease = 2 * time.Second
@@ -69,7 +77,7 @@ func (c *Cluster) Acquire(ctx context.Context, r LeaseRequest) (lease *Lease, er
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("acquire lease: %w", err)
 	}
-	l := &Lease{cluster: c, request: r, nonce: idNonce() + idNonce()}
+	l := &Lease{cluster: c, request: r, nonce: cmp.Or(r.Token, NewToken())}
 	if err := l.acquire(ctx); err != nil {
 		return nil, fmt.Errorf("acquire lease %s: %w", r.What, err)
 	}
@@ -80,6 +88,9 @@ func (r LeaseRequest) check() error {
 	if r.TTL < MinLease {
 		return fmt.Errorf("a lease of %s is shorter than %s", r.TTL, MinLease)
 	}
+	if r.Token != "" && (len(r.Token) < len(NewToken()) || !ValidID(r.Token)) {
+		return fmt.Errorf("token %q of lease %s: %w", r.Token, r.What, ErrName)
+	}
 	return checkID("lease", r.What)
 }
 
@@ -88,7 +99,7 @@ func (l *Lease) acquire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if highest.sequence > 0 {
+	if highest.sequence > 0 && highest.body.Nonce != l.nonce {
 		if err := l.cluster.checkLeaseEnded(ctx, highest); err != nil {
 			return err
 		}
@@ -185,6 +196,18 @@ type storedLease struct {
 	sequence uint64 // 0: there is none
 	body     leaseBody
 	stored   time.Time // by the store's clock
+}
+
+// LeaseEnded is when a lease was given back, by the store's clock; zero where it is held, was lost, or never was taken.
+func (c *Cluster) LeaseEnded(ctx context.Context, what string) (time.Time, error) {
+	if err := checkID("lease", what); err != nil {
+		return time.Time{}, err
+	}
+	highest, err := c.highestLease(ctx, what)
+	if errors.Is(err, ErrLeaseHeld) || err == nil && !highest.body.Released {
+		return time.Time{}, nil
+	}
+	return highest.stored, err
 }
 
 // highestLease is the last document of a lease, which says who holds it.

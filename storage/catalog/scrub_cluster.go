@@ -23,7 +23,7 @@ func (s *clusterScrub) take(key string) {
 	if key == clusterKey(c.name) {
 		return // checked already
 	}
-	if document, ok := c.censusOfSignature(key); ok {
+	if document, ok := c.documentOfSignature(key); ok {
 		s.checkSignature(document)
 		return
 	}
@@ -47,6 +47,13 @@ func (s *clusterScrub) take(key string) {
 		s.check(key, damageDocument, func(ctx context.Context) error {
 			_, err := c.Census(ctx, id)
 			return err
+		})
+		return
+	}
+	if _, ok := idOfDocument(key, c.verificationPrefix()); ok {
+		s.check(key, damageDocument, func(ctx context.Context) error {
+			_, err := c.readVerification(ctx, key)
+			return ignoreAbsence(err)
 		})
 		return
 	}

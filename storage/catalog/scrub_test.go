@@ -44,6 +44,7 @@ func (s *scene) fill(t *testing.T) *scene {
 	for _, err := range []error{
 		s.cluster.PutGap(t.Context(), LostWAL{Timeline: 1, From: at(3) + 10_000, To: at(5), Why: "the slot was lost"}, sceneTime),
 		s.cluster.PutCensus(t.Context(), "census-1", json.RawMessage(`{"rows":7}`)),
+		s.cluster.PutVerification(t.Context(), Verification{ID: "verification-1", By: "verify", Backups: map[string]bool{sceneLabel: true}}),
 		s.cluster.PutFinding(t.Context(), Finding{Kind: FindingConflict, Time: sceneTime, Name: "x", Detail: "y"}),
 		s.cluster.PutEvidence(t.Context(), "drill-1", map[string][]byte{"report.html": []byte("<p>fine</p>")}, json.RawMessage(`{}`)),
 	} {
@@ -154,7 +155,7 @@ func TestEveryMissingObjectIsFound(t *testing.T) {
 		for _, key := range s.keys(t) {
 			if isWAL := strings.Contains(key, "/wal/") || strings.Contains(key, "/timelines/"); isWAL ||
 				strings.Contains(key, "/censuses/") || strings.Contains(key, "/findings/") ||
-				strings.Contains(key, "/leases/") || strings.HasSuffix(key, "00000FA0-00002710") {
+				strings.Contains(key, "/leases/") || strings.Contains(key, "/verifications/") || strings.HasSuffix(key, "00000FA0-00002710") {
 				continue // nothing stands for these
 			}
 			sound := s.object(t, key)

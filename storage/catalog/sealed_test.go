@@ -445,7 +445,7 @@ func TestScrubWithoutAnIdentitySaysWhatItCouldNotProve(t *testing.T) {
 	}
 	for _, key := range s.keys(t) {
 		plain := key == repositoryKey || strings.HasSuffix(key, clusterFile) || strings.HasSuffix(key, startedFile) ||
-			strings.Contains(key, "/findings/") || strings.Contains(key, "/leases/") || strings.HasSuffix(key, signatureSuffix)
+			strings.Contains(key, "/findings/") || strings.Contains(key, "/leases/") || strings.Contains(key, "/verifications/") || strings.HasSuffix(key, signatureSuffix)
 		if slices.Contains(unproven, key) == plain {
 			t.Errorf("%s: unproven %v", key, !plain)
 		}

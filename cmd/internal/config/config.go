@@ -56,10 +56,12 @@ type Backup struct {
 	FullEvery Duration `yaml:"full_every"`
 }
 
-// Retention says which backups expiry keeps.
+// Retention says what expiry keeps, and when the agent runs it.
 type Retention struct {
-	Keep        Duration `yaml:"keep"`
-	MinimumFull int      `yaml:"minimum_full"`
+	Keep         Duration `yaml:"keep"`
+	MinimumFull  int      `yaml:"minimum_full"`
+	KeepEvidence Duration `yaml:"keep_evidence"` // of drills; for ever where it is left out
+	Schedule     Schedule `yaml:"schedule"`      // after each backup of the agent where it is left out
 }
 
 // Census is the schedule of censuses.
