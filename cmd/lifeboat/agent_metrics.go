@@ -265,6 +265,12 @@ func measures() []measure {
 			func(m moment) (float64, bool) { return m.lag(m.flow.Received) }},
 		{described("wal_durable_lag_bytes", "WAL of the server that streaming has not brought into the repository; infinite where nothing is known."),
 			func(m moment) (float64, bool) { return m.lag(m.flow.RepositoryDurable) }},
+		{described("wal_received_lsn", "How far WAL was received by streaming, as a number of bytes."),
+			func(m moment) (float64, bool) { return float64(m.flow.Received.LSN), m.flow.Received.LSN != 0 }},
+		{described("wal_durable_lsn", "How far WAL that came by streaming is in the repository, as a number of bytes."),
+			func(m moment) (float64, bool) {
+				return float64(m.flow.RepositoryDurable.LSN), m.flow.RepositoryDurable.LSN != 0
+			}},
 		{described("wal_spool_bytes", "Size of the spool."),
 			func(m moment) (float64, bool) { return float64(m.flow.SpoolBytes), m.streams }},
 		{described("heartbeat_unread_age_seconds", "Age of the oldest commit that is not in the repository yet, and would be lost with the server now; 0 where there is none."),

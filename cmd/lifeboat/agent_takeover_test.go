@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,11 +67,7 @@ func TestStreamedTailIsRecovered(t *testing.T) {
 	in.fill(3)
 	in.switchWAL()
 	in.server.Exec(ctx, "CREATE TABLE last_words AS SELECT 42 AS n")
-	lag := `lifeboat_wal_durable_lag_bytes{cluster="main"}`
-	in.eventually("all WAL is in the repository", func() bool {
-		value, there := s.metrics()[lag]
-		return there && !math.IsInf(value, 0) && value == 0
-	})
+	s.streamsAll()
 	o := in.run("check", "--output", "json")
 	if !strings.Contains(o.out, "it answers on") {
 		t.Errorf("check does not see the agent: %s%s", o.out, o.errors)

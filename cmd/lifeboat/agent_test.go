@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 )
 
@@ -55,7 +56,23 @@ func newStation(t *testing.T, o pgtest.Options, settings string) *installation {
 
 func newStationOf(t *testing.T, install pgtest.Install, o pgtest.Options, settings string) *installation {
 	t.Helper()
+	return newStationAt(t, install, objectstore.NewPlace(t), o, settings)
+}
+
+func newStationAt(t *testing.T, install pgtest.Install, place *objectstore.Place, o pgtest.Options, settings string) *installation {
+	t.Helper()
 	in := bareInstallation(t, install)
+	in.stored, in.keys = place, place.ReaderYAML()
+	in.place = place.YAML(t)
+	if place.Store() == objectstore.InFiles {
+		in.repository = place.Root()
+	}
+	return in.opened(o, settings)
+}
+
+// opened starts the server and makes the repository, for an agent that does not run yet.
+func (in *installation) opened(o pgtest.Options, settings string) *installation {
+	in.t.Helper()
 	in.start(o)
 	in.addAgent(settings)
 	in.must("init")

@@ -37,12 +37,12 @@ func (in *installation) finds(subject, result, detail, mend string) finding {
 	return f
 }
 
-const streaming = "    wal: {stream: true, interval: 100ms}\n"
+const streamsFast = "    wal: {stream: true, interval: 100ms}\n"
 
 func TestCheckSaysWhatStreamingNeedsOfTheServer(t *testing.T) {
 	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
-		in := newStationOf(t, install, pgtest.Options{}, streaming)
+		in := newStationOf(t, install, pgtest.Options{}, streamsFast)
 		ctx := t.Context()
 		in.server.Exec(ctx, "CREATE ROLE streamer LOGIN")
 		for _, grant := range archive.Grants(install.Major, "streamer") {
@@ -93,7 +93,7 @@ func (in *installation) refuseReplication() {
 func TestCheckSaysHowTheSlotIs(t *testing.T) {
 	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
-		in := newStationOf(t, install, pgtest.Options{WALSegmentMB: 1}, streaming)
+		in := newStationOf(t, install, pgtest.Options{WALSegmentMB: 1}, streamsFast)
 		ctx := t.Context()
 		const slot, limit = "replication slot", "max_slot_wal_keep_size"
 		in.finds(slot, "warn", "lifeboat_main is not there", "lifeboat-agent")
@@ -121,7 +121,7 @@ func TestCheckSaysHowTheSlotIs(t *testing.T) {
 
 func TestCheckSaysWhatCommitsWaitFor(t *testing.T) {
 	t.Parallel()
-	in := newStation(t, pgtest.Options{}, streaming)
+	in := newStation(t, pgtest.Options{}, streamsFast)
 	const subject = "synchronous_standby_names"
 	in.sets("synchronous_standby_names = 'ANY 1 (other, \"LIFEBOAT_main\")'")
 	in.finds(subject, "fail", "commits wait for it", "ALTER SYSTEM SET synchronous_standby_names = ''")
