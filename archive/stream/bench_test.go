@@ -64,6 +64,9 @@ func (d *directorySink) Tail(_ context.Context, name wal.FileName, from uint32, 
 }
 
 func (*directorySink) TailEnd(context.Context, wal.FileName) (uint32, error) { return 0, nil }
+func (*directorySink) End(context.Context, wal.TimelineHistory) (wal.LSN, error) {
+	return 0, nil
+}
 func (*directorySink) History(context.Context, wal.TimelineID, []byte) error { return nil }
 func (*directorySink) Lost(context.Context, wal.TimelineID, wal.LSN, wal.LSN, string) error {
 	return nil

@@ -31,12 +31,16 @@ func (p *placer) find(ctx context.Context) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	if _, _, ok := p.r.spool.end(); !ok {
-		err = p.beginAt(ctx, slot)
-	} else {
-		err = p.goOn(ctx, slot)
-	}
+	history, err := p.ancestry(ctx)
 	if err != nil {
+		return place{}, err
+	}
+	if _, _, ok := p.r.spool.end(); !ok {
+		if err := p.beginAt(ctx, slot, history); err != nil {
+			return place{}, err
+		}
+	}
+	if err := p.goOn(ctx, slot, history); err != nil {
 		return place{}, err
 	}
 	tli, _, _ := p.r.spool.end()
@@ -114,10 +118,18 @@ func (p *placer) floor(s slot) wal.LSN {
 	return wal.Start(wal.SegmentOf(s.restart, p.r.o.SegmentSize), p.r.o.SegmentSize)
 }
 
-// beginAt begins an empty spool.
-func (p *placer) beginAt(ctx context.Context, s slot) error {
+// beginAt begins an empty spool: where the slot stands, or where the repository ends, if that is before. The server may
+// have that WAL still, though no slot has kept it.
+func (p *placer) beginAt(ctx context.Context, s slot, history wal.TimelineHistory) error {
 	tli, segno := p.start(s)
-	if err := p.saveHistory(ctx, tli); err != nil {
+	end, err := p.r.o.Sink.End(ctx, history)
+	if err != nil {
+		return fmt.Errorf("ask the repository where its WAL ends: %w", err)
+	}
+	if end != 0 && wal.SegmentOf(end, p.r.o.SegmentSize) < segno {
+		tli, segno = history.TimelineAt(end), wal.SegmentOf(end, p.r.o.SegmentSize)
+	}
+	if err := p.saveHistories(ctx, history, tli-1, tli); err != nil {
 		return err
 	}
 	p.r.o.Log.Info("receiving WAL begins", keySlot, p.r.o.Slot, keyTimeline, tli, keyLSN, wal.Start(segno, p.r.o.SegmentSize))
@@ -143,7 +155,7 @@ func (p *placer) saveHistories(ctx context.Context, history wal.TimelineHistory,
 			continue
 		}
 		err := p.saveHistory(ctx, tli)
-		if isCode(err, codeUndefinedFile) && tli != last {
+		if isCode(err, codeUndefinedFile) && tli != history.Timeline {
 			p.r.o.Log.Warn("the server has no history of a timeline that it comes from", keyTimeline, tli)
 			continue
 		}
@@ -155,11 +167,7 @@ func (p *placer) saveHistories(ctx context.Context, history wal.TimelineHistory,
 }
 
 // goOn finds the way from the spool's end to the server's timeline.
-func (p *placer) goOn(ctx context.Context, s slot) error {
-	history, err := p.ancestry(ctx)
-	if err != nil {
-		return err
-	}
+func (p *placer) goOn(ctx context.Context, s slot, history wal.TimelineHistory) error {
 	if p.r.removed > 1 { // with a new slot, too
 		p.r.removed = 0
 		if err := p.skip(ctx, s, history); err != nil {
@@ -178,7 +186,7 @@ func (p *placer) goOn(ctx context.Context, s slot) error {
 	}
 }
 
-// ancestry is the history of the server's timeline, which must come from the spool's.
+// ancestry is the history of the server's timeline, which must come from the spool's if that has any.
 func (p *placer) ancestry(ctx context.Context) (wal.TimelineHistory, error) {
 	history := wal.TimelineHistory{Timeline: p.server.timeline}
 	if p.server.timeline > 1 {
@@ -190,7 +198,10 @@ func (p *placer) ancestry(ctx context.Context) (wal.TimelineHistory, error) {
 			return history, err
 		}
 	}
-	tli, _, _ := p.r.spool.end()
+	tli, _, ok := p.r.spool.end()
+	if !ok {
+		return history, nil
+	}
 	if _, _, ok := history.Span(tli); !ok {
 		return history, refuse("the spool %s holds WAL of timeline %s, and the server is on timeline %s, which does not descend from it",
 			p.r.o.Spool, tli, p.server.timeline)

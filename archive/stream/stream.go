@@ -26,7 +26,10 @@ type Sink interface {
 	Tail(ctx context.Context, name wal.FileName, from uint32, data []byte) error
 	// TailEnd is how much of an unfinished segment the repository has, in bytes, contiguous from 0.
 	TailEnd(ctx context.Context, name wal.FileName) (uint32, error)
-	// Lost takes note of WAL that can never be received: from inclusive, to exclusive.
+	// End is where the repository's WAL ends on the way to a timeline, within what belongs to that way; zero where it has
+	// none. An empty spool begins there.
+	End(ctx context.Context, history wal.TimelineHistory) (wal.LSN, error)
+	// Lost takes note of WAL that can never be received, from inclusive, to exclusive: of what the repository lacks of it.
 	Lost(ctx context.Context, tli wal.TimelineID, from, to wal.LSN, why string) error
 }
 

@@ -134,6 +134,21 @@ func (v *vault) Tail(ctx context.Context, name wal.FileName, from uint32, data [
 	return nil
 }
 
+// End implements Sink.
+func (v *vault) End(_ context.Context, history wal.TimelineHistory) (wal.LSN, error) {
+	path := history.Path()
+	for i := len(path) - 1; i >= 0; i-- {
+		end := v.end(path[i])
+		if _, to, _ := history.Span(path[i]); to != 0 {
+			end = min(end, to)
+		}
+		if end != 0 {
+			return end, nil
+		}
+	}
+	return 0, nil
+}
+
 func (v *vault) TailEnd(ctx context.Context, name wal.FileName) (uint32, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -168,12 +168,71 @@ func (s *sink) otherTail(ctx context.Context, name wal.FileName) error {
 	}))
 }
 
-// Lost implements stream.Sink.
+// End implements stream.Sink.
+func (s *sink) End(ctx context.Context, history wal.TimelineHistory) (wal.LSN, error) {
+	inventory, err := s.cluster().Inventory(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var newest wal.LSN
+	for _, tli := range history.Path() {
+		from, to, _ := history.Span(tli)
+		for _, run := range inventory.Runs {
+			end := endOf(run)
+			if to != 0 {
+				end = min(end, to)
+			}
+			if run.Timeline == tli && end > from {
+				newest = max(newest, end)
+			}
+		}
+	}
+	return newest, nil
+}
+
+// endOf is where a run's WAL ends, a tail's counted.
+func endOf(run catalog.WALRun) wal.LSN {
+	if run.Tail != 0 {
+		return run.Tail
+	}
+	return run.To
+}
+
+// Lost implements stream.Sink. Archiving may have stored what streaming has missed.
 func (s *sink) Lost(ctx context.Context, tli wal.TimelineID, from, to wal.LSN, why string) error {
-	s.app.log.Error("WAL was lost: it takes a new base backup to go on", "timeline", tli, "from", from, "to", to, "why", why)
-	if err := s.cluster().PutGap(ctx, catalog.LostWAL{Timeline: tli, From: from, To: to, Why: why}, s.app.now()); err != nil {
+	inventory, err := s.cluster().Inventory(ctx)
+	if err != nil {
 		return err
 	}
-	s.lostWAL.Store(true)
+	gaps := lacking(inventory.Runs, catalog.LostWAL{Timeline: tli, From: from, To: to, Why: why})
+	if len(gaps) == 0 {
+		s.app.log.Info("WAL that streaming has missed is in the repository all the same", "timeline", tli, "from", from, "to", to)
+	}
+	for _, gap := range gaps {
+		s.app.log.Error("WAL was lost: it takes a new base backup to go on", "timeline", tli, "from", gap.From, "to", gap.To, "why", why)
+		if err := s.cluster().PutGap(ctx, gap, s.app.now()); err != nil {
+			return err
+		}
+		s.lostWAL.Store(true)
+	}
 	return nil
+}
+
+// lacking is what of the WAL no run covers. The runs are in order.
+func lacking(runs []catalog.WALRun, lost catalog.LostWAL) []catalog.LostWAL {
+	var gaps []catalog.LostWAL
+	at := lost.From
+	for _, run := range runs {
+		if run.Timeline != lost.Timeline || endOf(run) <= at || run.From >= lost.To {
+			continue
+		}
+		if at < run.From {
+			gaps = append(gaps, catalog.LostWAL{Timeline: lost.Timeline, From: at, To: run.From, Why: lost.Why})
+		}
+		at = endOf(run)
+	}
+	if at < lost.To {
+		gaps = append(gaps, catalog.LostWAL{Timeline: lost.Timeline, From: at, To: lost.To, Why: lost.Why})
+	}
+	return gaps
 }
