@@ -12,6 +12,7 @@ import (
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
 	"lifeboat/restore"
+	"lifeboat/storage"
 	"lifeboat/storage/catalog"
 )
 
@@ -59,6 +60,9 @@ func TestRecoveryToTheEndOfATail(t *testing.T) {
 		segment, end := s.shipTail(ctx)
 		if _, err := s.cluster.WALHeader(ctx, segment); err == nil {
 			t.Fatalf("segment %s is archived: the test proves nothing", segment)
+		}
+		if err := restore.FetchAhead(ctx, s.cluster, segment, filepath.Join(t.TempDir(), "x")); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("a tail, which may grow, was fetched ahead: %v", err)
 		}
 		for name, c := range map[string]struct {
 			target restore.Target

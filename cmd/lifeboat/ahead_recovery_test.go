@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/faultproxy"
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 )
 
@@ -27,9 +30,17 @@ type passage struct {
 
 const passageRows = "SELECT count(*) || ' ' || sum(n) || ' ' || sum(hashtext(filler)::int8) FROM t"
 
-func newPassage(t *testing.T, install pgtest.Install, megabytes int) *passage {
+// newPassage puts the repository to a place, or in files where that is nil.
+func newPassage(t *testing.T, install pgtest.Install, place *objectstore.Place, megabytes int) *passage {
 	t.Helper()
-	in := newStationOf(t, install, pgtest.Options{WALSegmentMB: 1}, "")
+	in := bareInstallation(t, install)
+	if place != nil {
+		in.stored, in.place, in.keys = place, place.YAML(t), place.ReaderYAML()
+	}
+	in.start(pgtest.Options{WALSegmentMB: 1})
+	in.addAgent("")
+	in.must("init")
+	in.asks(in.server)
 	agent := in.readyAgent()
 	ctx := t.Context()
 	in.server.Exec(ctx, "CREATE TABLE t (n int, filler text)")
@@ -136,7 +147,7 @@ func fetchers(directory string) map[int]string {
 func TestRecoveryIsFetchedAhead(t *testing.T) {
 	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
-		p := newPassage(t, install, 150)
+		p := newPassage(t, install, nil, 150)
 		t.Run("two at once", p.twoAtOnce)
 		t.Run("killed at random", p.killed)
 		t.Run("the repository leaves", p.repositoryLeaves)
@@ -297,4 +308,43 @@ func (p *passage) drilled(t *testing.T) {
 	if left, err := filepath.Glob(p.in.path("scratch/*")); err != nil || len(left) > 0 {
 		t.Errorf("scratch: %v, %v", left, err)
 	}
+}
+
+var endpointLine = regexp.MustCompile(`endpoint: '([^']*)'`)
+
+// TestAShortOutageOfTheStoreIsWaitedOut lets the store go away for some seconds in the middle of a recovery, which goes on
+// by itself.
+func TestAShortOutageOfTheStoreIsWaitedOut(t *testing.T) {
+	t.Parallel()
+	objectstore.Elsewhere(t, func(t *testing.T, place *objectstore.Place) {
+		p := newPassage(t, pgtest.Newest(t), place, 60)
+		dir := p.restored()
+		hookFile := filepath.Join(dir, hookFile)
+		text, err := os.ReadFile(hookFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		endpoint := endpointLine.FindSubmatch(text)
+		if endpoint == nil {
+			t.Fatalf("no endpoint in\n%s", text)
+		}
+		proxy := faultproxy.Start(t, string(endpoint[1]), nil)
+		text = bytes.ReplaceAll(text, endpoint[1], []byte(proxy.URL()))
+		if err := os.WriteFile(hookFile, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var outage sync.Once
+		stop := p.watching(dir, func(_ int, what string) {
+			if what == "archive-ahead" && proxy.Requests() > 60 {
+				outage.Do(func() { proxy.Leave(3 * time.Second) })
+			}
+		})
+		server := p.recover(dir)
+		p.arrives(server)
+		stop()
+		outage.Do(func() { t.Error("recovery ended before there was an outage") })
+		if log := server.Log(); strings.Contains(log, "FATAL:  could not restore") {
+			t.Errorf("recovery gave up:\n%s", log)
+		}
+	})
 }

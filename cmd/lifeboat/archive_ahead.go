@@ -50,7 +50,10 @@ func (a *app) aheadCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, operands []string) error {
-			return a.archiveAhead(c.Context(), operands[0], operands[1])
+			if err := a.archiveAhead(c.Context(), operands[0], operands[1]); err != nil {
+				a.explain(c.Context(), err)
+			}
+			return nil // a server that is the first process of its container may take another code for a crash of its own
 		},
 	}
 }

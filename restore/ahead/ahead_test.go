@@ -56,10 +56,14 @@ func (a *archive) get(ctx context.Context, name wal.FileName, path string) error
 	a.running++
 	a.most = max(a.most, a.running)
 	a.mu.Unlock()
-	defer func() { a.mu.Lock(); a.running--; a.mu.Unlock() }()
 	select {
 	case <-time.After(a.latency):
 	case <-ctx.Done():
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.running--
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if a.fail != nil {
@@ -150,6 +154,78 @@ func TestWhatFailsAheadIsAskedForAnew(t *testing.T) {
 	defer a.mu.Unlock()
 	if a.direct != 5 {
 		t.Errorf("%d direct answers", a.direct)
+	}
+}
+
+func TestWithoutRoomNothingIsFetchedAhead(t *testing.T) {
+	t.Parallel()
+	a := &archive{last: 6, full: true}
+	f, dest := scene(t, a, 4)
+	for n := 1; n <= 6; n++ {
+		a.expect(f, n, dest)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.direct != 6 || len(a.ahead) > 0 {
+		t.Errorf("%d direct answers, and ahead: %v", a.direct, a.ahead)
+	}
+}
+
+func TestLookingAheadGoesOnAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	a := &archive{last: 30, fail: errors.New("away")}
+	f, dest := scene(t, a, 4)
+	a.expect(f, 1, dest)
+	a.settles()
+	a.mu.Lock()
+	a.fail = nil
+	a.mu.Unlock()
+	for n := 2; n <= 30; n++ {
+		a.expect(f, n, dest)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.direct > 2 {
+		t.Errorf("%d segments were fetched only when asked for", a.direct)
+	}
+}
+
+// settles waits until nothing is on its way.
+func (a *archive) settles() {
+	for {
+		a.mu.Lock()
+		quiet := a.running == 0 && len(a.ahead) > 0
+		a.mu.Unlock()
+		if quiet {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// A standby asks for what is not there yet, again and again: that must not cost more than its own request.
+func TestBeyondTheEndLittleIsAskedFor(t *testing.T) {
+	t.Parallel()
+	a := &archive{last: 3}
+	f, dest := scene(t, a, 8)
+	for n := 1; n <= 3; n++ {
+		a.expect(f, n, dest)
+		a.settles()
+	}
+	for range 50 {
+		if outcome, err := f.Fetch(t.Context(), segment(4).String(), dest); outcome != restore.Absent {
+			t.Fatalf("%s, %v", outcome, err)
+		}
+	}
+	a.settles()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	total := 0
+	for _, times := range a.ahead {
+		total += times
+	}
+	if total > 30 {
+		t.Errorf("asked for ahead: %v", a.ahead)
 	}
 }
 
