@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"lifeboat/cmd/internal/area"
@@ -93,8 +94,14 @@ func (p *prefetcher) run(ctx context.Context, asked wal.FileName) (err error) {
 	}
 	p.fetcher = ahead.New(p.fetching(s))
 	p.fetcher.LookAhead(asked)
-	go p.watch(ctx)
-	return errors.Join(server.Serve(ctx, p.answer), p.fetcher.Close())
+	var group errgroup.Group
+	group.Go(func() error {
+		p.watch(ctx)
+		return nil
+	})
+	err = errors.Join(server.Serve(ctx, p.answer), p.fetcher.Close())
+	p.stop()
+	return errors.Join(err, group.Wait())
 }
 
 func (p *prefetcher) fetching(s *scene) ahead.Options {
