@@ -26,13 +26,6 @@ type folds struct {
 	folded  uint32              // end of the piece that begins the segment
 }
 
-// begin says which pieces of a segment are stored and known to be of this server.
-func (f *folds) begin(segment wal.FileName, pieces []catalog.TailRange) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.segment, f.pieces, f.folded = segment, slices.Clone(pieces), 0
-}
-
 // due adds one more piece, and gives those that it is time to fold; none if it is not.
 func (f *folds) due(segment wal.FileName, newest catalog.TailRange) []catalog.TailRange {
 	f.mu.Lock()

@@ -136,7 +136,7 @@ func (in *installation) losesForGood(segments int) {
 	}
 }
 
-func TestAStandbyFillsAGapOfItsPrimary(t *testing.T) {
+func TestAStandbyFillsAGapOfItsPrimaryAndThenTakesOver(t *testing.T) {
 	t.Parallel()
 	in := newStation(t, pgtest.Options{WALSegmentMB: 1}, "")
 	ctx := t.Context()
@@ -167,6 +167,20 @@ func TestAStandbyFillsAGapOfItsPrimary(t *testing.T) {
 	s.says("the configuration was read anew")
 	if !in.lacks(unfinished) {
 		t.Errorf("the standby has stored %s, which its primary still writes", unfinished)
+	}
+	in.server.Kill()
+	standby.Exec(ctx, "SELECT pg_promote()") // in the middle of that segment
+	standby.Exec(ctx, "INSERT INTO t VALUES (8)")
+	beside.switchWAL()
+	target := filepath.Join(pgtest.TempDir(t), "restored")
+	in.must("restore", "--target-dir", target, "--archive-mode", "off")
+	restored, err := pgtest.StartDir(t, in.install, target, pgtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.eventually("recovery ends", func() bool { return restored.Value(ctx, "SELECT pg_is_in_recovery()::text") == "false" })
+	if rows := restored.Value(ctx, "SELECT count(*)::text FROM t WHERE n IN (7, 8)"); rows != "2" {
+		t.Errorf("%s of 2 rows beside the promotion", rows)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,13 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"lifeboat/archive"
 	"lifeboat/internal/wal"
-	"lifeboat/storage"
 	"lifeboat/storage/catalog"
-	"lifeboat/storage/catalog/seal"
 )
 
 // sink brings what the streamer receives into the repository. Whole segments go where those of the hooks go, and compare
@@ -117,55 +113,37 @@ func (s *sink) TailEnd(ctx context.Context, name wal.FileName) (end uint32, err 
 	return end, err
 }
 
-// tailEnd compares the tail with the spool, since another server may have stored it. Only what is the same counts. A sealed
-// one that cannot be compared is stored once more.
+// tailEnd is how much of the segment the repository has of this server. Another one may have stored it, so the last piece that
+// the spool has, too, is compared, by storing it once more; before there is one nothing is added.
 func (s *sink) tailEnd(ctx context.Context, cluster *catalog.Cluster, name wal.FileName) (uint32, error) {
 	pieces, err := cluster.Tail(ctx, name)
 	if err != nil || len(pieces) == 0 {
 		return 0, err
 	}
-	var stored bytes.Buffer
-	end, err := cluster.GetTail(ctx, name, &stored)
-	switch {
-	case isLocked(err), errors.Is(err, storage.ErrNotFound):
-		return 0, nil
-	case err != nil:
+	spooled, err := s.spooled(name)
+	if err != nil {
 		return 0, err
 	}
-	spooled, err := s.spooled(name, end)
-	if err == nil && !bytes.Equal(spooled, stored.Bytes()[:len(spooled)]) {
-		return 0, s.otherTail(ctx, name)
+	var last catalog.TailRange
+	for _, piece := range pieces {
+		if piece.To > last.To && int64(piece.To) <= int64(len(spooled)) {
+			last = piece
+		}
 	}
-	s.folds.begin(name, within(pieces, uint32(len(spooled))))
-	return uint32(len(spooled)), err
+	if last.To == 0 {
+		return 0, fmt.Errorf("the repository's tail of %s cannot be compared yet: only %d bytes have been received", name, len(spooled))
+	}
+	return last.To, s.Tail(ctx, name, last.From, spooled[last.From:last.To])
 }
 
-// within are the pieces that end at end or before.
-func within(pieces []catalog.TailRange, end uint32) []catalog.TailRange {
-	return slices.DeleteFunc(pieces, func(r catalog.TailRange) bool { return r.To > end })
-}
-
-func isLocked(err error) bool {
-	var wrong *seal.WrongIdentityError
-	return errors.Is(err, seal.ErrNoIdentity) || errors.As(err, &wrong)
-}
-
-// spooled is what the spool has of a segment, at most up to the offset.
-func (s *sink) spooled(name wal.FileName, to uint32) ([]byte, error) {
+// spooled is what the spool has of a segment.
+func (s *sink) spooled(name wal.FileName) ([]byte, error) {
 	file, err := s.open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, int64(to)))
-}
-
-// otherTail reports that the repository's tail is of another server.
-func (s *sink) otherTail(ctx context.Context, name wal.FileName) error {
-	conflict := &catalog.ConflictError{Cluster: s.name, Name: "tail of " + name.String()}
-	return errors.Join(conflict, s.cluster().PutFinding(ctx, catalog.Finding{
-		Kind: catalog.FindingConflict, Time: s.app.now().UTC(), Name: name.String(), Detail: conflict.Error(),
-	}))
+	return io.ReadAll(file)
 }
 
 // End implements stream.Sink.

@@ -29,7 +29,7 @@ func hintOf(err error) string {
 		return "add the recipients to repository.encryption in the configuration of this machine"
 	case errors.As(err, &conflict):
 		return "this server's WAL is kept in its pg_wal; find out which server is the primary. If it is the other one, stop this one and make it a standby (pg_rewind). " +
-			"If it is this one, stop the other one, and promote this one anew, so that its WAL gets a timeline of its own"
+			"If it is this one, stop the other one, give this server a new cluster name in the configuration, run 'lifeboat init', and take a backup"
 	case errors.As(err, &unsigned):
 		return "if it is from before you signed, it cannot be told from a forgery: make a new backup; else name the public key that signed it in repository.signing.public_keys"
 	case errors.As(err, &knowing) && knowing.Hint() != "":

@@ -16,17 +16,14 @@ type ConflictError struct {
 	Name     string
 	Have     string    // SHA-256 of the stored file, hexadecimal; empty where the files are sealed
 	Offered  string    // SHA-256 of the file at hand, hexadecimal; empty where the files are sealed
-	StoredAt time.Time // when the stored one was archived; zero where that is not known
+	StoredAt time.Time // when the stored one was archived
 
 	HaveMAC, OfferedMAC string // digests of sealed files, which say nothing to others; empty where there is none
 }
 
 func (e *ConflictError) Error() string {
-	stored := ""
-	if !e.StoredAt.IsZero() {
-		stored = ", archived at " + e.StoredAt.Format(time.RFC3339)
-	}
-	return fmt.Sprintf("the repository holds another %s of cluster %q%s%s: two servers may be writing this timeline", e.Name, e.Cluster, stored, e.sums())
+	return fmt.Sprintf("the repository holds another %s of cluster %q, archived at %s%s: "+
+		"two servers may be writing this timeline", e.Name, e.Cluster, e.StoredAt.Format(time.RFC3339), e.sums())
 }
 
 func (e *ConflictError) sums() string {
