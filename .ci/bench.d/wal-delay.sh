@@ -30,15 +30,16 @@ measure_wal() {
 	measure_latency "the spool" 1s spool lifeboat_main
 	measure_latency "the repository, 250 ms" 250ms repository lifeboat_main
 	measure_latency "the repository, 50 ms" 50ms repository lifeboat_main
+	measure_latency "the repository, 10 ms" 10ms repository lifeboat_main
 }
 
-# measure_latency TITLE INTERVAL DURABLE STANDBY
+# measure_latency TITLE INTERVAL DURABLE STANDBY runs transactions that do not wait for each other's rows.
 measure_latency() {
 	say "commits wait for $1"
 	begin_streaming "$2" "latency-$3-$4" "$3"
 	psql_run "ALTER SYSTEM SET synchronous_standby_names = '$4'" "SELECT pg_reload_conf()" >output
 	rm -f latency.*
-	pgbench -h "$temp/socket" -U postgres -n -c 8 -T "$LENGTH" -l --log-prefix latency postgres >pgbench.log 2>&1 || fail "$(cat pgbench.log)"
+	pgbench -h "$temp/socket" -U postgres -n -N -c 8 -T "$LENGTH" -l --log-prefix latency postgres >pgbench.log 2>&1 || fail "$(cat pgbench.log)"
 	psql_run "ALTER SYSTEM RESET synchronous_standby_names" "SELECT pg_reload_conf()" >output
 	cat latency.* | awk '{ print $3 / 1000 }' | sort -n >latencies
 	awk -v title="$1" -v seconds="$LENGTH" '{ at[NR] = $1 }

@@ -78,6 +78,7 @@ func (k *checker) checkStream(ctx context.Context, conn *pgx.Conn, server server
 	k.checkReplication(ctx, f)
 	k.checkSlotLimit(f, server.dataDirectory)
 	k.checkSlot(f.slot, slot, server.recovery)
+	k.checkSpool()
 }
 
 const startAgent = "systemctl start lifeboat-agent"
@@ -154,6 +155,23 @@ func slotLimit(directory string, maxWAL int64) int64 {
 		return 2 * maxWAL
 	}
 	return max(2*maxWAL, min(most, int64(disk.Bavail)*disk.Bsize/2>>20))
+}
+
+// checkSpool judges how much may wait for the repository on this machine.
+func (k *checker) checkSpool() {
+	const subject = "wal.spool_limit"
+	limit := int64(k.scene.config.WAL.SpoolLimit)
+	var disk unix.Statfs_t
+	switch {
+	case k.scene.cluster != nil && limit < 2*int64(k.scene.cluster.Identity().WALSegmentSize):
+		k.add(subject, "fail", "raise it", "%s has no room for two segments of %s, so nothing is streamed",
+			term.Bytes(limit), term.Bytes(int64(k.scene.cluster.Identity().WALSegmentSize)))
+	case unix.Statfs(k.scene.settings.StateDirectory.Value, &disk) == nil && int64(disk.Bavail)*disk.Bsize < limit:
+		k.add(subject, "warn", "lower it, or make room", "%s, and the disk of state_directory has %s free: the spool would fill it",
+			term.Bytes(limit), term.Bytes(int64(disk.Bavail)*disk.Bsize))
+	default:
+		k.add(subject, "pass", "", "%s", term.Bytes(limit))
+	}
 }
 
 func (k *checker) checkSlot(s slotFacts, name string, standby bool) {

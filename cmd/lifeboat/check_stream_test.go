@@ -156,3 +156,14 @@ func TestInitPrintsWhatStreamingNeeds(t *testing.T) {
 	}
 	in.finds("replication", "pass", "", "")
 }
+
+func TestSpoolLimitIsHeldAgainstSegmentsAndDisk(t *testing.T) {
+	t.Parallel()
+	in := newStation(t, pgtest.Options{}, "    wal: {stream: true, spool_limit: 31MiB}\n")
+	in.startAgent().says("cannot hold two segments")
+	in.finds("wal.spool_limit", "fail", "no room for two segments", "raise it")
+	in.addAgent("    wal: {stream: true, spool_limit: 900000TiB}\n")
+	in.finds("wal.spool_limit", "warn", "the spool would fill it", "lower it")
+	in.addAgent("    wal: {stream: true, spool_limit: 32MiB}\n")
+	in.finds("wal.spool_limit", "pass", "", "")
+}
