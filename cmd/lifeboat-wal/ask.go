@@ -3,11 +3,12 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"lifeboat/internal/hookwire"
@@ -75,16 +76,34 @@ func (h hook) request(config, cluster string, operands []string) (hookwire.Reque
 }
 
 func converse(socket string, request hookwire.Request) (hookwire.Answer, error) {
-	conn, err := net.DialTimeout("unix", socket, dialTimeout)
+	conn, err := dial(socket)
 	if err != nil {
 		return hookwire.Answer{}, fmt.Errorf("ask at %s: %w", socket, err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
-		return hookwire.Answer{}, err
-	}
 	if err := hookwire.WriteRequest(conn, request); err != nil {
 		return hookwire.Answer{}, err
 	}
 	return hookwire.ReadAnswer(bufio.NewReader(conn))
+}
+
+// dial connects to a Unix socket, with the kernel's own timeouts (socket(7), SO_RCVTIMEO). Package net would do it too, but
+// it takes longer to start than all the rest of this program, and where there is a C compiler links its library.
+func dial(path string) (*os.File, error) {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	conn := os.NewFile(uintptr(fd), path)
+	for option, patience := range map[int]time.Duration{syscall.SO_SNDTIMEO: dialTimeout, syscall.SO_RCVTIMEO: answerTimeout} {
+		timeout := syscall.NsecToTimeval(patience.Nanoseconds())
+		err = errors.Join(err, syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, option, &timeout))
+	}
+	if err == nil {
+		err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }

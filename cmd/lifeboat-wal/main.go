@@ -96,10 +96,7 @@ func (h hook) run(args []string, stderr io.Writer) int {
 		say(stderr, "lifeboat-wal %s: expects %s\n", h.name, h.operands)
 		return h.failure
 	}
-	if code, answered := h.askAhead(*config, *cluster, flags.Args()); answered {
-		return code
-	}
-	if code, answered := h.ask(socketPath(*socket), *config, *cluster, flags.Args(), stderr); answered {
+	if code, answered := h.askFirst(*socket, *config, *cluster, flags.Args(), stderr); answered {
 		return code
 	}
 	worker, err := findWorker()
@@ -115,6 +112,24 @@ func (h hook) run(args []string, stderr io.Writer) int {
 		command = append(command, "--cluster", *cluster)
 	}
 	return h.work(worker, append(append(command, "--"), flags.Args()...), stderr)
+}
+
+// askFirst lets others do the work, whoever listens. A request to stop ends the process from here on as it does in work.
+func (h hook) askFirst(socket, config, cluster string, operands []string, stderr io.Writer) (code int, answered bool) {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, stopSignals()...)
+	go func() {
+		<-stop
+		os.Exit(h.failure)
+	}()
+	if code, answered := h.askAhead(config, cluster, operands); answered {
+		return code, true
+	}
+	return h.ask(socketPath(socket), config, cluster, operands, stderr)
+}
+
+func stopSignals() []os.Signal {
+	return []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP}
 }
 
 // say writes to the server's log, as far as that can be written to.
@@ -144,7 +159,7 @@ func (h hook) work(worker string, args []string, stderr io.Writer) int {
 	cmd.Stdout, cmd.Stderr = os.Stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
+	signal.Notify(stop, stopSignals()...)
 	if err := cmd.Start(); err != nil {
 		say(stderr, "lifeboat-wal %s: %v\n", h.name, err)
 		return h.failure
