@@ -288,7 +288,10 @@ func (h *history) killAfter(deletes int) bool {
 	for {
 		select {
 		case <-ended:
-			return cmd.ProcessState.ExitCode() != 0
+			if code := cmd.ProcessState.ExitCode(); code > 0 {
+				h.t.Errorf("expire: exit code %d", code)
+			}
+			return !cmd.ProcessState.Exited()
 		case <-time.After(5 * time.Millisecond):
 		}
 		if h.files() <= before-deletes {
