@@ -156,6 +156,9 @@ make_ready() {
 	done
 }
 
+# waiting_now is how many segments the last make_ready has made ready.
+waiting_now() { find "$waiting/pg_wal/archive_status" -type f | wc -l; }
+
 # push_by_lifeboat TOOL PLACE RESULT
 push_by_lifeboat() {
 	start_agent "$temp/$1-$2.yaml"
@@ -196,8 +199,9 @@ stored_in_turn() {
 		forget lifeboat-zstd file
 		make_ready 64
 		start_agent "$config"
-		archiver warm "$agent" "$(hook_of "$config")"
-		make_ready 64
+		(cd "$waiting" && eval "$(hook_of "$config" | sed "s|%p|pg_wal/$(ls pg_wal | head -n 1)|")") || fail "$(cat agent.log)"
+		until (($(find "$(kept lifeboat-zstd file)"/clusters/main/*/wal -type f | wc -l) >= $(waiting_now))); do sleep 0.1; done
+		sleep 1
 		archiver stored-hook "$agent" "$(hook_of "$config")"
 		stop_agent
 		make_ready 64
@@ -245,7 +249,7 @@ wal_row() {
 		"$(awk '{ print $3 / 1e6 }' "$result" | sort -g | tail -1)" "$(awk '{ print $1 / 1e6 }' "$result.stored")"
 }
 
-milliseconds() { awk '{ printf "%.1f\n", $1 / 64 * 1000 }' "results/$1" | median; }
+milliseconds() { awk -v n="$(waiting_now)" '{ printf "%.2f\n", $1 / n * 1000 }' "results/$1" | median; }
 
 ratio() {
 	paste "results/$1" "results/$2" | awk '{ print $1 / $4 }' >ratios

@@ -36,7 +36,9 @@ func (s *sink) Segment(ctx context.Context, path string) error {
 }
 
 func (s *sink) file(ctx context.Context, path string) (wal.FileName, error) {
-	options := archive.PushOptions{Clock: s.app.now, Store: s.app.storeOptions(s.shop.scene), DataDirectory: s.shop.directory}
+	options := archive.PushOptions{
+		Clock: s.app.now, Store: s.app.storeOptions(s.shop.scene), DataDirectory: s.shop.directory, Intake: s.shop.intake,
+	}
 	result, err := archive.Push(ctx, s.cluster(), path, options)
 	s.counts.streamed(result, err)
 	if err != nil {

@@ -70,6 +70,7 @@ func overTurns() turns {
 type shop struct {
 	scene     *scene
 	directory string // data directory
+	intake    *archive.Intake
 	shipper   *ship.Shipper
 }
 
@@ -144,9 +145,9 @@ func (t *tended) openOnce() (*shop, error) {
 	if directory == "" {
 		return nil, errors.New("the data directory is not known before the server answers: name it as data_directory")
 	}
-	opened := &shop{scene: s, directory: directory}
+	opened := &shop{scene: s, directory: directory, intake: archive.NewIntake(s.cluster.Identity().WALSegmentSize)}
 	opened.shipper = ship.New(ship.Options{
-		Push: func(ctx context.Context, path string) error { return t.push(ctx, s, path) }, DataDirectory: directory,
+		Push: func(ctx context.Context, path string) error { return t.push(ctx, opened, path) }, DataDirectory: directory,
 		Clock: t.app.now, Log: t.app.log,
 	})
 	return opened, nil
@@ -161,8 +162,11 @@ func (t *tended) directory() string {
 }
 
 // push makes a file durable in as many repositories as the configuration asks for.
-func (t *tended) push(ctx context.Context, s *scene, path string) error {
-	result, err := archive.Push(ctx, s.cluster, path, archive.PushOptions{Clock: t.app.now, Store: t.app.storeOptions(s)})
+func (t *tended) push(ctx context.Context, in *shop, path string) error {
+	s := in.scene
+	result, err := archive.Push(ctx, s.cluster, path, archive.PushOptions{
+		Clock: t.app.now, Store: t.app.storeOptions(s), Intake: in.intake,
+	})
 	t.counts.pushed(result, err)
 	if err != nil {
 		return err

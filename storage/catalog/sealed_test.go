@@ -216,7 +216,7 @@ func TestANoteAboutAnotherFileIsDamage(t *testing.T) {
 	f := segment(t, segmentName, "")
 	plain := *s.cluster
 	plain.store = newStore(s.bucket, Keys{}, false)
-	object := must(plain.encodeWAL(f, sceneTime))(t)
+	object := must(plain.encodeWAL(t.Context(), f, sceneTime))(t)
 	var payload bytes.Buffer
 	sealing := must(s.repo.keys.Recipients.NewNoted(&payload))(t)
 	if _, err := io.Copy(sealing, object.parts.reader()); err != nil {

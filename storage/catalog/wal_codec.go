@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/semaphore"
 )
 
 // maxWindow is the largest window of a zstd frame that is decoded, in bytes; it bounds a decoder's memory.
@@ -11,8 +12,16 @@ const maxWindow = 8 << 20
 
 // codecs keeps the encoders, decoders and spools of WAL objects for their next use, since they are dear to make.
 type codecs struct {
+	// sending is the memory of objects that are made and not yet stored. Who makes them waits for it, and not who sends.
+	sending *semaphore.Weighted
+
 	encoders, decoders, s2Writers, s2Readers, spools sync.Pool
 }
+
+// sendingMemory is how many bytes of made objects may wait for the store; one that is larger may be alone.
+const sendingMemory = 32 << 20
+
+func newCodecs() *codecs { return &codecs{sending: semaphore.NewWeighted(sendingMemory)} }
 
 // walWindow is how far back the encoder looks for repetitions, in bytes: more finds hardly any, and costs memory.
 const walWindow = 1 << 20
