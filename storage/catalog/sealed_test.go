@@ -557,8 +557,8 @@ func TestSealedEvidenceIsStoredAgainAfterAnInterruption(t *testing.T) {
 func TestLargeSealedSegmentsGoOverADisk(t *testing.T) {
 	t.Parallel()
 	s := newSealedScene(t, newKeys(t))
-	s.cluster.codecs.spools.Put(&byteSpool{limit: 1000})
-	s.cluster.codecs.spools.Put(&byteSpool{limit: 100})
+	s.cluster.codecs.spools.put(&byteSpool{limit: 1000})
+	s.cluster.codecs.spools.put(&byteSpool{limit: 100})
 	f := soundSegment(t, "000000010000000000000001")
 	content := contentOf(t, f)
 	for i := range 100_000 {

@@ -114,6 +114,8 @@ func (c *Cluster) sealWAL(object *walObject, history []wal.HistoryEntry) error {
 	object.parts = chain{sectionOf(header), payload.reader()}
 	c.codecs.putSpool(object.spools[0]) // of what was sealed
 	object.spools = object.spools[1:]
+	c.codecs.sending.Release(object.weight / 2)
+	object.weight -= object.weight / 2
 	return nil
 }
 
@@ -160,15 +162,18 @@ func (c *Cluster) compressWAL(ctx context.Context, f WALFile, object *walObject,
 	read.sums.wait()
 	err = ended(to, n, f.Size, err)
 	if err == nil {
-		err = c.codecs.admit(ctx, object, dst.size)
+		err = c.admit(ctx, object, dst.size)
 	}
 	return read, errors.Join(err, src.Close())
 }
 
-// admit waits until there is room for an object of the size.
-func (c *codecs) admit(ctx context.Context, object *walObject, size int64) error {
+// admit waits until there is room for an object of the size; what is to be sealed takes twice as much until it is.
+func (c *Cluster) admit(ctx context.Context, object *walObject, size int64) error {
+	if c.seals() {
+		size *= 2
+	}
 	weight := min(size, sendingMemory)
-	if err := c.sending.Acquire(ctx, weight); err != nil {
+	if err := c.codecs.sending.Acquire(ctx, weight); err != nil {
 		return fmt.Errorf("wait for the files before: %w", err)
 	}
 	object.weight = weight
