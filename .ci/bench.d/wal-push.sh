@@ -4,7 +4,7 @@
 # shellcheck disable=SC2317 # functions are called by names put together
 
 BACKLOGS=${BACKLOGS:-64 250} LATENCY=${LATENCY-20ms}
-tools=(lifeboat-zstd pgbackrest-zst lifeboat-s2 pgbackrest-lz4)
+tools=(lifeboat-zstd pgbackrest-zst lifeboat-s2 pgbackrest-lz4 lifeboat-sealed)
 waiting=$temp/waiting # a data directory as far as archiving needs one
 export AWS_ACCESS_KEY_ID=bench AWS_SECRET_ACCESS_KEY=bench-secret
 
@@ -20,6 +20,7 @@ measure_wal() {
 		make_repositories "$place"
 	done
 	psql_run "CHECKPOINT" && stop_server
+	trap 'exit 143' TERM
 	for n in $BACKLOGS; do
 		for place in "${places[@]}"; do
 			backlog_in_turn "$place" "$n"
@@ -62,10 +63,12 @@ stop_stores() {
 	[[ -z ${store-} ]] || kill "$store" "$delay" 2>/dev/null || true
 }
 
-# make_repositories PLACE makes one of each tool there.
+# make_repositories PLACE makes one of each tool there. "sealed" is zstd, sealed.
 make_repositories() {
 	local compression
-	for compression in zstd s2; do
+	[[ -e identity ]] || recipient=$(bin/lifeboat key generate --identity-file "$temp/identity" --output json |
+		sed -nE 's/.*"(age1[^"]+)".*/\1/p')
+	for compression in zstd s2 sealed; do
 		(umask 077 && lifeboat_settings "$1" "$compression" >"lifeboat-$compression-$1.yaml")
 	done
 	bin/lifeboat --config "lifeboat-zstd-$1.yaml" init >output 2>&1 || fail "$(cat output)"
@@ -84,12 +87,13 @@ lifeboat_settings() {
 	else
 		echo "  url: file://$temp/lifeboat-$1"
 	fi
+	[[ $2 != sealed ]] || echo "  encryption: {recipients: [$recipient]}"
 	cat <<-END
 		clusters:
 		  main:
 		    connection: "host=$temp/socket user=postgres dbname=postgres"
 		    data_directory: "$waiting"
-		    wal: {compression: $2}
+		    wal: {compression: ${2/sealed/zstd}}
 		state_directory: "$temp/state-$1"
 		agent: {socket: "$temp/agent.sock", listen: "127.0.0.1:0"}
 	END
@@ -156,6 +160,9 @@ make_ready() {
 	done
 }
 
+# waiting_now is how many segments the last make_ready has made ready.
+waiting_now() { find "$waiting/pg_wal/archive_status" -type f | wc -l; }
+
 # push_by_lifeboat TOOL PLACE RESULT
 push_by_lifeboat() {
 	start_agent "$temp/$1-$2.yaml"
@@ -196,13 +203,25 @@ stored_in_turn() {
 		forget lifeboat-zstd file
 		make_ready 64
 		start_agent "$config"
-		archiver warm "$agent" "$(hook_of "$config")"
-		make_ready 64
+		let_it_look_ahead "$config"
 		archiver stored-hook "$agent" "$(hook_of "$config")"
 		stop_agent
 		make_ready 64
 		archiver stored-empty 0 "$temp/bin/empty %p"
 	done
+}
+
+# let_it_look_ahead CONFIG asks for the first segment until the agent has stored all that wait.
+let_it_look_ahead() {
+	local first tries kept
+	first=$(find "$waiting/pg_wal" -maxdepth 1 -type f | sort | head -n 1)
+	for tries in {1..100}; do
+		bin/lifeboat-wal push --config "$1" --socket "$temp/agent.sock" "$first" >output 2>&1 || fail "$(cat output)"
+		sleep 1
+		kept=$(find "$temp"/lifeboat-file/clusters/main/*/wal -type f | wc -l)
+		((kept < $(waiting_now))) || return 0
+	done
+	fail "the agent does not look ahead: $(cat agent.log)"
 }
 
 # stored_size TOOL PLACE N prints how many bytes a stored segment has.
@@ -224,6 +243,7 @@ print_wal() {
 			wal_row "$n-$place" pgbackrest-zst
 			wal_row "$n-$place" lifeboat-s2 pgbackrest-lz4
 			wal_row "$n-$place" pgbackrest-lz4
+			wal_row "$n-$place" lifeboat-sealed
 		done
 	done
 	printf '\n%-28s %s ms a call of the hook, %s ms of an empty program, ratio %s\n' "stored already" \
@@ -245,7 +265,7 @@ wal_row() {
 		"$(awk '{ print $3 / 1e6 }' "$result" | sort -g | tail -1)" "$(awk '{ print $1 / 1e6 }' "$result.stored")"
 }
 
-milliseconds() { awk '{ printf "%.1f\n", $1 / 64 * 1000 }' "results/$1" | median; }
+milliseconds() { awk -v n="$(waiting_now)" '{ printf "%.2f\n", $1 / n * 1000 }' "results/$1" | median; }
 
 ratio() {
 	paste "results/$1" "results/$2" | awk '{ print $1 / $4 }' >ratios

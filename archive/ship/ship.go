@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -19,8 +18,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxWorkers is the greatest default for files that are pushed at the same time.
-const maxWorkers = 8
+// defaultWorkers is how many files are pushed at the same time where the options do not say. Most of them wait for the
+// store; how many are worked on is the affair of who pushes.
+const defaultWorkers = 16
 
 // Options say what a Shipper ships, and how.
 type Options struct {
@@ -28,8 +28,7 @@ type Options struct {
 	Push func(ctx context.Context, path string) error
 	// DataDirectory is the server's. Only files in its pg_wal are taken.
 	DataDirectory string
-	// Workers is how many files are pushed ahead at the same time, besides the one that is asked for; below one means
-	// one for each processor, at most eight. Memory grows with it, by a segment each.
+	// Workers is how many files are pushed ahead at the same time, besides the one that is asked for; below one means 16.
 	Workers int
 	// Ahead is how many files may be durable and not yet asked for; below one means eight for each worker.
 	Ahead int
@@ -39,7 +38,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Workers < 1 {
-		o.Workers = min(runtime.GOMAXPROCS(0), maxWorkers)
+		o.Workers = defaultWorkers
 	}
 	if o.Ahead < 1 {
 		o.Ahead = 8 * o.Workers

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,6 +21,9 @@ import (
 )
 
 const (
+	// collectAfter is by how much memory may grow, in percent, before what is no longer used is collected. Nearly all of it
+	// is buffers, which cost nothing to look through.
+	collectAfter = 25
 	// stopGrace is how long what is under way may take when the agent is asked to stop.
 	stopGrace = 30 * time.Second
 	// beatInterval is how often the main loop shows that it goes round.
@@ -75,6 +79,9 @@ func (a *app) agent(ctx context.Context) error {
 		if _, _, err := settings.Cluster(a.clusterName); err != nil {
 			return err
 		}
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAfter)
 	}
 	// The other commands stop when their terminal goes away; this one has none.
 	signal.Reset(syscall.SIGHUP)

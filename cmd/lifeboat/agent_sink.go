@@ -41,7 +41,7 @@ func (s *sink) Segment(ctx context.Context, path string) error {
 }
 
 func (s *sink) file(ctx context.Context, path string) error {
-	result, err := s.store(ctx, s.shop.scene, path, s.shop.directory)
+	result, err := s.store(ctx, s.shop, path, s.shop.directory)
 	s.counts.streamed(result, err)
 	if err != nil {
 		return err

@@ -40,7 +40,6 @@ type tended struct {
 	name     string
 	config   *config.Cluster
 	counts   *counts // of the cluster, whatever the configuration
-	durables *durables
 
 	retired context.Context // ends when another configuration is in force, or the agent stops
 	retire  context.CancelFunc
@@ -88,6 +87,7 @@ func overTurns() turns {
 type shop struct {
 	scene     *scene
 	directory string // data directory
+	intake    *archive.Intake
 	shipper   *ship.Shipper
 }
 
@@ -97,7 +97,7 @@ func newTended(g *agent, settings *config.Config, name string, before *tended) *
 	own.log = g.app.log.With(keyCluster, name)
 	t := &tended{
 		agent: g, app: own.unattended(), settings: settings, name: name, config: settings.Clusters[name], before: overTurns(),
-		counts: g.metrics.cluster(name), turns: newTurns(), durables: newDurables(),
+		counts: g.metrics.cluster(name), turns: newTurns(),
 	}
 	if before != nil {
 		t.before = before.turns
@@ -166,9 +166,9 @@ func (t *tended) openOnce() (*shop, error) {
 		}
 		return nil, errors.New("the data directory is not known before the server answers: name it as data_directory")
 	}
-	opened := &shop{scene: s, directory: directory}
+	opened := &shop{scene: s, directory: directory, intake: archive.NewIntake(s.cluster.Identity().WALSegmentSize)}
 	opened.shipper = ship.New(ship.Options{
-		Push: func(ctx context.Context, path string) error { return t.push(ctx, s, path) }, DataDirectory: directory,
+		Push: func(ctx context.Context, path string) error { return t.push(ctx, opened, path) }, DataDirectory: directory,
 		Clock: t.app.now, Log: t.app.log,
 	})
 	return opened, nil
@@ -183,21 +183,22 @@ func (t *tended) directory() string {
 }
 
 // push makes a file durable in as many repositories as the configuration asks for.
-func (t *tended) push(ctx context.Context, s *scene, path string) error {
-	result, err := t.store(ctx, s, path, "")
+func (t *tended) push(ctx context.Context, in *shop, path string) error {
+	result, err := t.store(ctx, in, path, "")
 	t.counts.pushed(result, err)
 	if err != nil {
 		return err
 	}
-	t.noteCopies(s, result)
+	t.noteCopies(in.scene, result)
 	return nil
 }
 
 // store is archive.Push, once for the file that both streaming and a hook bring. The data directory is that of a file which
 // does not lie in its pg_wal.
-func (t *tended) store(ctx context.Context, s *scene, path, dataDirectory string) (archive.PushResult, error) {
-	options := archive.PushOptions{Clock: t.app.now, Store: t.app.storeOptions(s), DataDirectory: dataDirectory, Sum: t.config.WAL.Stream}
-	return t.durables.push(ctx, path, func() (archive.PushResult, error) { return archive.Push(ctx, s.cluster, path, options) })
+func (t *tended) store(ctx context.Context, in *shop, path, dataDirectory string) (archive.PushResult, error) {
+	return archive.Push(ctx, in.scene.cluster, path, archive.PushOptions{
+		Clock: t.app.now, Store: t.app.storeOptions(in.scene), DataDirectory: dataDirectory, Intake: in.intake,
+	})
 }
 
 // noteCopies notes what repositories that were away are owed.

@@ -84,7 +84,7 @@ func (r *Repository) Cluster(ctx context.Context, name string) (*Cluster, error)
 		name:     name,
 		identity: body.Identity,
 		root:     clusterRoot(name, body.SystemIdentifier),
-		codecs:   new(codecs),
+		codecs:   newCodecs(),
 	}, nil
 }
 

@@ -68,7 +68,7 @@ func (c *Cluster) putTail(ctx context.Context, p TailPiece, now time.Time) error
 	if err != nil {
 		return err
 	}
-	object, err := c.encodeWAL(f, now)
+	object, err := c.encodeWAL(ctx, f, now)
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ const s2Block = 1 << 20
 
 // s2Writer is one that works in the calling goroutine. It must be Reset before use and put back after it.
 func (c *codecs) s2Writer() *s2.Writer {
-	if w, ok := c.s2Writers.Get().(*s2.Writer); ok {
+	if w, ok := c.s2Writers.take(); ok {
 		return w
 	}
 	return s2.NewWriter(nil, s2.WriterConcurrency(1), s2.WriterBlockSize(s2Block))
@@ -108,12 +108,12 @@ func (c *codecs) s2Writer() *s2.Writer {
 // putS2Writer takes a writer back, without what it last wrote to.
 func (c *codecs) putS2Writer(w *s2.Writer) {
 	w.Reset(nil)
-	c.s2Writers.Put(w)
+	c.s2Writers.put(w)
 }
 
 // s2Reader is one that works in the calling goroutine. It must be Reset before use and put back after it.
 func (c *codecs) s2Reader() *s2.Reader {
-	if r, ok := c.s2Readers.Get().(*s2.Reader); ok {
+	if r, ok := c.s2Readers.take(); ok {
 		return r
 	}
 	return s2.NewReader(nil, s2.ReaderMaxBlockSize(s2Block))
@@ -122,5 +122,5 @@ func (c *codecs) s2Reader() *s2.Reader {
 // putS2Reader takes a reader back, without what it last read from.
 func (c *codecs) putS2Reader(r *s2.Reader) {
 	r.Reset(nil)
-	c.s2Readers.Put(r)
+	c.s2Readers.put(r)
 }

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -25,11 +26,13 @@ type walObject struct {
 	digest *walDigest // nil where the object is not sealed, or the secret not known
 	parts  chain
 	spools []*byteSpool // that the parts lie in
+	weight int64        // of what is held of codecs.sending
 }
 
-// encodeWAL reads the file once and makes its object. The caller frees it.
-func (c *Cluster) encodeWAL(f WALFile, now time.Time) (walObject, error) {
-	object, history, err := c.encodePlainWAL(f, now)
+// encodeWAL reads the file once and makes its object, and keeps the file open until there is room for that. The caller frees
+// it.
+func (c *Cluster) encodeWAL(ctx context.Context, f WALFile, now time.Time) (walObject, error) {
+	object, history, err := c.encodePlainWAL(ctx, f, now)
 	if err == nil && c.seals() {
 		err = c.sealWAL(&object, history)
 	}
@@ -47,17 +50,18 @@ func (c *Cluster) spool(object *walObject) *byteSpool {
 	return spool
 }
 
-// freeWAL takes the spools of an object back.
+// freeWAL takes the memory of an object back.
 func (c *Cluster) freeWAL(object walObject) {
+	c.codecs.sending.Release(object.weight)
 	for _, spool := range object.spools {
 		c.codecs.putSpool(spool)
 	}
 }
 
 // encodePlainWAL makes the object in plain: header frame, one zstd frame, trailer frame.
-func (c *Cluster) encodePlainWAL(f WALFile, now time.Time) (object walObject, history []wal.HistoryEntry, err error) {
+func (c *Cluster) encodePlainWAL(ctx context.Context, f WALFile, now time.Time) (object walObject, history []wal.HistoryEntry, err error) {
 	content := c.spool(&object)
-	read, err := c.compressWAL(f, content)
+	read, err := c.compressWAL(ctx, f, &object, content)
 	if err != nil {
 		return object, nil, err
 	}
@@ -108,6 +112,10 @@ func (c *Cluster) sealWAL(object *walObject, history []wal.HistoryEntry) error {
 		return err
 	}
 	object.parts = chain{sectionOf(header), payload.reader()}
+	c.codecs.putSpool(object.spools[0]) // of what was sealed
+	object.spools = object.spools[1:]
+	c.codecs.sending.Release(object.weight / 2)
+	object.weight -= object.weight / 2
 	return nil
 }
 
@@ -134,9 +142,9 @@ type readWAL struct {
 	text bytes.Buffer // of a history file
 }
 
-// compressWAL compresses the file into dst and hashes it on the way. A file that does not have the size that it says is
-// errChanged.
-func (c *Cluster) compressWAL(f WALFile, dst io.Writer) (*readWAL, error) {
+// compressWAL compresses the file into dst and hashes it on the way, and then waits until the object may be held. A file
+// that does not have the size that it says is errChanged.
+func (c *Cluster) compressWAL(ctx context.Context, f WALFile, object *walObject, dst *byteSpool) (*readWAL, error) {
 	read, err := c.newReadWAL(f)
 	if err != nil {
 		return nil, err
@@ -152,7 +160,24 @@ func (c *Cluster) compressWAL(f WALFile, dst io.Writer) (*readWAL, error) {
 	defer done()
 	n, err := read.copy(to, src, f)
 	read.sums.wait()
-	return read, errors.Join(ended(to, n, f.Size, err), src.Close())
+	err = ended(to, n, f.Size, err)
+	if err == nil {
+		err = c.admit(ctx, object, dst.size)
+	}
+	return read, errors.Join(err, src.Close())
+}
+
+// admit waits until there is room for an object of the size; what is to be sealed takes twice as much until it is.
+func (c *Cluster) admit(ctx context.Context, object *walObject, size int64) error {
+	if c.seals() {
+		size *= 2
+	}
+	weight := min(size, sendingMemory)
+	if err := c.codecs.sending.Acquire(ctx, weight); err != nil {
+		return fmt.Errorf("wait for the files before: %w", err)
+	}
+	object.weight = weight
+	return nil
 }
 
 // ended ends the compression of n bytes, which must be as many as were announced.

@@ -412,7 +412,7 @@ func TestGetWALHoldsTheSizeThatTheHeaderPromises(t *testing.T) {
 	s := newScene(t)
 	for _, size := range []int64{0, 100, 9999, 10001, 1 << 20} {
 		f := fileOf(t, "00000002.history", make([]byte, 10000))
-		made := must(s.cluster.encodeWAL(f, sceneTime))(t)
+		made := must(s.cluster.encodeWAL(t.Context(), f, sceneTime))(t)
 		h, object := made.header, must(io.ReadAll(made.parts.reader()))(t)
 		content := object[len(must(encodeWALHeader(h))(t)) : len(object)-walTrailerSize]
 		h.Size = size
@@ -579,12 +579,12 @@ func TestHasLaterWALDuringAnOutageIsAnError(t *testing.T) {
 // the name.
 func FuzzDecodeWAL(f *testing.F) {
 	name := wal.HistoryFile(2)
-	c := &Cluster{identity: sceneIdentity(), root: "clusters/main/1/", store: newStore(sink{}, Keys{}, false), codecs: new(codecs)}
+	c := &Cluster{identity: sceneIdentity(), root: "clusters/main/1/", store: newStore(sink{}, Keys{}, false), codecs: newCodecs()}
 	for _, text := range []string{"", "1\t0/5000000\tno reason\n"} {
 		file := WALFile{Name: name, Size: int64(len(text)), Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader([]byte(text))), nil
 		}}
-		made, err := c.encodeWAL(file, sceneTime)
+		made, err := c.encodeWAL(context.Background(), file, sceneTime)
 		if err != nil {
 			f.Fatal(err)
 		}
