@@ -64,7 +64,7 @@ func makeHistory(in *installation) *history {
 // fates are those of a dry run, by class and name, with whether they expire; each has a reason.
 func (in *installation) fates() map[string]bool {
 	in.t.Helper()
-	said := document(in.t, in.must("expire", "--dry-run", "--output", "json"))
+	said := has(in.t, "expire", document(in.t, in.must("expire", "--dry-run", "--output", "json")), "cluster", "dry_run", "repositories")
 	all := map[string]bool{}
 	for _, one := range said["repositories"].([]any) {
 		for _, f := range one.(map[string]any)["fates"].([]any) {

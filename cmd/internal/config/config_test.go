@@ -21,7 +21,7 @@ clusters:
     data_directory: /var/lib/postgresql/15/main
     wal: {stream: true, interval: 1s}
     backup: {schedule: "0 2 * * *", full_every: 7d}
-    retention: {keep: 14d, minimum_full: 2}
+    retention: {keep: 14d, minimum_full: 2, keep_evidence: 730d, schedule: "0 5 * * *"}
     census: {schedule: "30 3 * * *"}
     drills:
       nightly:   {schedule: "0 4 * * *", to: latest}
@@ -46,6 +46,9 @@ func TestTheDocumentedConfigurationIsRead(t *testing.T) {
 	}
 	if main.Targets.Rows != 1 || main.Targets.WarnAt != 70 || time.Duration(main.Targets.RPO) != time.Minute {
 		t.Errorf("targets: %+v", main.Targets)
+	}
+	if r := main.Retention; time.Duration(r.KeepEvidence) != 730*24*time.Hour || r.Schedule.Schedule == nil {
+		t.Errorf("retention: %+v", r)
 	}
 	if main.Drills["quarterly"].To.Value != "1h ago" || main.Drills["nightly"].Schedule.Schedule == nil {
 		t.Errorf("drills: %+v", main.Drills)
@@ -97,6 +100,7 @@ func TestEachMistakeIsNamedWithItsPlace(t *testing.T) {
 		"percent without sign":   {head + "clusters: {main: {targets: {rows: 1}}}\n", `"1" has no unit`},
 		"percent above 100":      {head + "clusters: {main: {targets: {rows: 101%}}}\n", "not a percentage above 0%"},
 		"bad schedule":           {head + "clusters: {main: {backup: {schedule: nightly}}}\n", `"nightly" is not a cron schedule`},
+		"bad expiry schedule":    {head + "clusters: {main: {retention: {schedule: daily}}}\n", `f.yaml:2:41: "daily" is not a cron schedule`},
 		"bad connection":         {head + "clusters: {main: {connection: 'host=x port=abc'}}\n", "clusters.main.connection is not a connection string"},
 		"relative data dir":      {head + "clusters: {main: {data_directory: data}}\n", "not an absolute path"},
 		"relative work dir":      {head + "clusters: {main: {}}\nscheduler: {work_directory: x}\n", "scheduler.work_directory"},
