@@ -39,7 +39,8 @@ func (a *app) expireCommand() *cobra.Command {
 
 // expired is what became of one repository.
 type expired struct {
-	name, location string
+	cluster        string
+	name, location string             // of the repository
 	plan           catalog.ExpiryPlan // without fates where it could not be made
 	report         catalog.ExpiryReport
 	err            error
@@ -54,7 +55,7 @@ func (a *app) expire(ctx context.Context, dryRun bool) error {
 		err = errors.Join(err, one.err)
 	}
 	if a.json() {
-		return errors.Join(a.writeJSON(summariseExpiry(list, dryRun)), err)
+		return errors.Join(a.writeJSON(summariseExpiry(list[0].cluster, list, dryRun)), err)
 	}
 	for _, one := range list {
 		a.tellExpiry(one, dryRun)
@@ -75,7 +76,7 @@ func (a *app) expireEach(ctx context.Context, dryRun bool) ([]expired, error) {
 		if len(s.views) > 1 {
 			hurried = storage.WithPatience(ctx, copyPatience)
 		}
-		one := expired{name: view.Repository.Name.Value, location: view.Repository.URL.Value}
+		one := expired{cluster: s.name, name: view.Repository.Name.Value, location: view.Repository.URL.Value}
 		one.err = a.expireOne(hurried, &scene{settings: view, name: s.name, config: s.config}, dryRun, &one)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -10,6 +10,7 @@ import (
 
 // expiry is what 'expire' says in JSON.
 type expiry struct {
+	Cluster      string        `json:"cluster"`
 	DryRun       bool          `json:"dry_run"`
 	Repositories []expiryOfOne `json:"repositories"`
 }
@@ -44,8 +45,8 @@ type refusal struct {
 	Why     string `json:"why"`
 }
 
-func summariseExpiry(list []expired, dryRun bool) expiry {
-	sum := expiry{DryRun: dryRun, Repositories: []expiryOfOne{}}
+func summariseExpiry(cluster string, list []expired, dryRun bool) expiry {
+	sum := expiry{Cluster: cluster, DryRun: dryRun, Repositories: []expiryOfOne{}}
 	for _, one := range list {
 		sum.Repositories = append(sum.Repositories, one.summarise())
 	}

@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"lifeboat/internal/wal"
 	"lifeboat/storage"
@@ -59,9 +62,18 @@ func (c *Cluster) Expire(ctx context.Context, plan ExpiryPlan) (ExpiryReport, er
 // expiring is one run of Expire.
 type expiring struct {
 	*Cluster
-	plan   ExpiryPlan
+	plan ExpiryPlan
+
+	mu     sync.Mutex // guards report
 	report ExpiryReport
 }
+
+const (
+	// ahead is how many objects of a backup go before its packs, at most: the record, its signature, the started document.
+	ahead = 3
+	// deletesAtOnce bounds how many packs are deleted side by side.
+	deletesAtOnce = 8
+)
 
 // confirmKept makes sure that what the plan leaves is still there: somebody else may have expired by another policy.
 func (x *expiring) confirmKept(ctx context.Context) error {
@@ -88,14 +100,40 @@ func (x *expiring) removeBackups(ctx context.Context) error {
 		}
 		f := x.plan.Fates[i]
 		done[f.Name] = true
-		gone, err := x.removeInOrder(ctx, f)
-		if err != nil {
+		if err := x.removeBackup(ctx, f); err != nil {
 			return err
 		}
-		if !gone {
-			x.pin(f.Name)
-		}
 	}
+}
+
+func (x *expiring) removeBackup(ctx context.Context, f Fate) error {
+	first := f
+	first.keys = f.keys[:min(ahead, len(f.keys))]
+	gone, err := x.removeInOrder(ctx, first)
+	if err != nil {
+		return err
+	}
+	if !gone {
+		x.pin(f.Name)
+		return nil
+	}
+	return x.removeTogether(ctx, f.Class, f.keys[len(first.keys):])
+}
+
+// removeTogether removes objects that nothing stands for any more.
+func (x *expiring) removeTogether(ctx context.Context, class string, objects []storage.Info) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(deletesAtOnce)
+	for _, object := range objects {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			_, err := x.remove(ctx, class, object)
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 // pin makes the plan anew with a backup that stays.
@@ -138,12 +176,16 @@ func (x *expiring) remove(ctx context.Context, class string, object storage.Info
 }
 
 func (x *expiring) deleted(class string, objects int, bytes int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.report.Objects += objects
 	x.report.Bytes += bytes
 	x.report.Deleted[class] = x.report.Deleted[class].plus(objects, bytes)
 }
 
 func (x *expiring) refuse(key string, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.report.Refused == 0 {
 		x.report.RefusedKey, x.report.RefusedErr = key, err
 	}

@@ -43,7 +43,8 @@ func (e *expiry) keep(label, why string) {
 	}
 }
 
-// keepMinimum keeps as many full backups as the policy asks for, newest first.
+// keepMinimum keeps as many full backups as the policy asks for, newest first, and all backups where there are not so many that
+// count.
 func (e *expiry) keepMinimum(newestFirst []Record) {
 	lacking := e.policy.MinimumFull
 	for _, b := range newestFirst {
@@ -55,12 +56,8 @@ func (e *expiry) keepMinimum(newestFirst []Record) {
 	if lacking == 0 {
 		return
 	}
-	lacking++
 	for _, b := range newestFirst {
-		if lacking > 0 && b.Type == "full" && len(b.DamagedPages) == 0 && !e.policy.Vouched[b.Label] {
-			e.keep(b.Label, fmt.Sprintf("fewer than %d full backups are vouched for: verify, or run a drill", e.policy.MinimumFull))
-			lacking--
-		}
+		e.keep(b.Label, fmt.Sprintf("fewer than %d full backups are vouched for: run lifeboat verify, or a drill", e.policy.MinimumFull))
 	}
 }
 

@@ -17,9 +17,8 @@ type Policy struct {
 	// server that is gone makes its last backups old.
 	Keep time.Duration
 	// MinimumFull is how many full backups stay whatever their age; below one means one. Only backups count that are
-	// vouched for and have no damaged pages. Where these are too few, all of them stay, and for those that are lacking the
-	// newest others, and one more in the place of the proof: to expire nothing at all until somebody verifies would fill
-	// the store, and a full store stops archiving, which loses data, too.
+	// vouched for and have no damaged pages. Where these are too few, every backup stays: the oldest may be the only one that
+	// restores.
 	MinimumFull int
 	// KeepEvidence is how long what drills left is kept; zero means for ever.
 	KeepEvidence time.Duration

@@ -1,11 +1,13 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -67,6 +69,9 @@ func (c *Cluster) verifications(ctx context.Context) ([]Verification, []Problem,
 			found = append(found, v)
 		}
 		return err
+	})
+	slices.SortFunc(found, func(a, b Verification) int {
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID))
 	})
 	return found, problems, err
 }

@@ -33,6 +33,10 @@ func TestTheLastLookAtABackupVouchesForIt(t *testing.T) {
 		s.verified(t, "1", map[string]bool{"a": true, "b": true, "c": false})
 		s.verified(t, "2", map[string]bool{"b": false, "c": true})
 		s.verified(t, "3", map[string]bool{"d": true})
+		early := Verification{ID: "4", Time: sceneTime.Add(-1), By: "verify", Backups: map[string]bool{"a": false}}
+		if err := s.cluster.PutVerification(t.Context(), early); err != nil {
+			t.Fatal(err)
+		}
 		stock := must(s.agent(t).cluster.TakeStock(t.Context()))(t)
 		if labels := slices.Sorted(maps.Keys(stock.Vouched())); !slices.Equal(labels, []string{"a", "c", "d"}) {
 			t.Errorf("vouched for are %q", labels)

@@ -21,7 +21,7 @@ clusters:
     data_directory: /var/lib/postgresql/15/main
     wal: {stream: true, interval: 1s, durable: repository, spool_limit: 20GiB, compression: s2}
     backup: {schedule: "0 2 * * *", full_every: 7d}
-    retention: {keep: 14d, minimum_full: 2}
+    retention: {keep: 14d, minimum_full: 2, keep_evidence: 730d, schedule: "0 5 * * *"}
     census: {schedule: "30 3 * * *"}
     drills:
       nightly:   {schedule: "0 4 * * *", to: latest}
@@ -52,6 +52,9 @@ func TestTheDocumentedConfigurationIsRead(t *testing.T) {
 	}
 	if main.WAL.Durable != InRepository || main.WAL.SpoolLimit != 20<<30 {
 		t.Errorf("wal: %+v", main.WAL)
+	}
+	if r := main.Retention; time.Duration(r.KeepEvidence) != 730*24*time.Hour || r.Schedule.Schedule == nil {
+		t.Errorf("retention: %+v", r)
 	}
 	if main.Drills["quarterly"].To.Value != "1h ago" || main.Drills["nightly"].Schedule.Schedule == nil {
 		t.Errorf("drills: %+v", main.Drills)
@@ -113,6 +116,7 @@ func TestEachMistakeIsNamedWithItsPlace(t *testing.T) {
 		"size without unit":      {head + "clusters: {main: {wal: {spool_limit: 10}}}\n", `f.yaml:2:38: "10" is not a size`},
 		"no size at all":         {head + "clusters: {main: {wal: {spool_limit: 0GiB}}}\n", `"0GiB" is not a size`},
 		"bad schedule":           {head + "clusters: {main: {backup: {schedule: nightly}}}\n", `"nightly" is not a cron schedule`},
+		"bad expiry schedule":    {head + "clusters: {main: {retention: {schedule: daily}}}\n", `f.yaml:2:41: "daily" is not a cron schedule`},
 		"bad connection":         {head + "clusters: {main: {connection: 'host=x port=abc'}}\n", "clusters.main.connection is not a connection string"},
 		"relative data dir":      {head + "clusters: {main: {data_directory: data}}\n", "not an absolute path"},
 		"relative work dir":      {head + "clusters: {main: {}}\nscheduler: {work_directory: x}\n", "scheduler.work_directory"},
