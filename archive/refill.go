@@ -44,7 +44,7 @@ func PlanRefill(inventory *catalog.Inventory, source RefillSource) ([]Refill, er
 	var plan []Refill
 	for _, name := range slices.SortedFunc(maps.Keys(here), byPlace) {
 		status := here[name]
-		if status == ready || inventory.Holds(name) || !(source.Primary && status == done) && !slices.ContainsFunc(gaps, holding(name, size)) {
+		if status == ready || inventory.Holds(name) || (!source.Primary || status != done) && !slices.ContainsFunc(gaps, holding(name, size)) {
 			continue
 		}
 		if last := len(plan) - 1; last >= 0 && follows(plan[last].Segments[len(plan[last].Segments)-1], name, size) {
