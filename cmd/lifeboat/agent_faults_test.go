@@ -151,3 +151,21 @@ func TestAnAgentThatIsToldToStopLeavesNoHalfBackup(t *testing.T) {
 		return again.metrics()[`lifeboat_last_backup_age_seconds{cluster="main"}`] < 600
 	})
 }
+
+// TestArchivingGoesOnWithoutASpool has the spool's disk refuse everything.
+func TestArchivingGoesOnWithoutASpool(t *testing.T) {
+	t.Parallel()
+	in := newStation(t, pgtest.Options{WALSegmentMB: 1}, streaming)
+	in.must("backup")
+	w := in.witnessed()
+	in.write("state/main.spool", "no directory")
+	s := in.readyAgent()
+	s.says("no WAL is received; archive_command goes on")
+	w.fill(4)
+	in.switchWAL()
+	w.holds()
+	if m := s.metrics(); m[`lifeboat_wal_stream_connected{cluster="main"}`] != 0 || m[`lifeboat_errors_total{cluster="main",kind="other"}`] == 0 {
+		t.Errorf("the metrics do not tell: %v", m)
+	}
+	in.withoutGaps()
+}

@@ -17,10 +17,17 @@ const (
 	syncInterval = time.Hour
 )
 
-// keepFilled fills gaps after each look into the repository, as soon as the server answers, until ctx ends.
+// keepFilled fills gaps after each look into the repository, as soon as the server answers, until ctx ends. A server that was
+// promoted has WAL of its timeline before that the old primary may not have archived: then it looks at once.
 func (t *tended) keepFilled(ctx context.Context) {
+	waited := false
 	for last := (time.Time{}); pause(ctx, fillPoll); {
-		seen, server := t.view.now(), t.watch.now()
+		server := t.watch.now()
+		if server.answers && waited && !server.standby {
+			t.look(ctx)
+		}
+		waited = server.standby || waited && !server.answers
+		seen := t.view.now()
 		if seen.inventory == nil || seen.at.Equal(last) || !server.answers {
 			continue
 		}
@@ -107,7 +114,8 @@ func (t *tended) tellSynced(scene *scene, report catalog.FillReport, whole bool)
 			t.app.log.Info("a repository got what it lacked", keyRepository, c.Copy, "objects", c.Objects, "bytes", c.Bytes)
 		}
 		if c.Err != nil || len(c.Missing) > 0 {
-			t.app.log.Warn("a repository lacks what another one has", keyRepository, c.Copy, "missing", len(c.Missing), keyError, errors.Join(c.Err, problemsOf(c.Missing)))
+			t.app.log.Warn("a repository lacks what another one has", keyRepository, c.Copy, "missing", len(c.Missing),
+				keyError, errors.Join(c.Err, problemsOf(c.Missing)))
 			continue
 		}
 		if whole {

@@ -149,7 +149,7 @@ func TestAStandbyFillsAGapOfItsPrimaryAndThenTakesOver(t *testing.T) {
 	}
 	pgtest.GiveAway(t, signal)
 	standby, err := pgtest.StartDir(t, in.install, directory, pgtest.Options{Settings: map[string]string{
-		"primary_conninfo": in.server.DSN("postgres"), "archive_mode": "on",
+		"primary_conninfo": in.server.DSN("postgres"), "archive_mode": "on", "wal_keep_size": "64MB",
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -168,10 +168,17 @@ func TestAStandbyFillsAGapOfItsPrimaryAndThenTakesOver(t *testing.T) {
 	if !in.lacks(unfinished) {
 		t.Errorf("the standby has stored %s, which its primary still writes", unfinished)
 	}
+	in.archivesWith("/bin/false") // so that the primary takes its last segments with it
+	in.fill(3)
+	in.server.Exec(ctx, "INSERT INTO t VALUES (9)")
+	in.eventually("the standby has all", func() bool { return standby.Value(ctx, "SELECT count(*)::text FROM t WHERE n = 9") == "1" })
 	in.server.Kill()
-	standby.Exec(ctx, "SELECT pg_promote()") // in the middle of that segment
+	standby.Exec(ctx, "SELECT pg_promote()") // in the middle of a segment
 	standby.Exec(ctx, "INSERT INTO t VALUES (8)")
 	beside.switchWAL()
+	in.eventually("what the primary has not archived is filled in", func() bool {
+		return s.metrics()[`lifeboat_wal_filled_files_total{cluster="main"}`] >= 6 && len(in.gaps()) == 0
+	})
 	target := filepath.Join(pgtest.TempDir(t), "restored")
 	in.must("restore", "--target-dir", target, "--archive-mode", "off")
 	restored, err := pgtest.StartDir(t, in.install, target, pgtest.Options{})
@@ -179,8 +186,8 @@ func TestAStandbyFillsAGapOfItsPrimaryAndThenTakesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	in.eventually("recovery ends", func() bool { return restored.Value(ctx, "SELECT pg_is_in_recovery()::text") == "false" })
-	if rows := restored.Value(ctx, "SELECT count(*)::text FROM t WHERE n IN (7, 8)"); rows != "2" {
-		t.Errorf("%s of 2 rows beside the promotion", rows)
+	if rows := restored.Value(ctx, "SELECT count(*)::text FROM t WHERE n IN (7, 8, 9)"); rows != "3" {
+		t.Errorf("%s of 3 rows beside the promotion", rows)
 	}
 }
 
