@@ -38,6 +38,14 @@ func (in *installation) forget() {
 	in.server.Exec(ctx, "CHECKPOINT")
 }
 
+// slotIsFree waits until the server has noticed that the agent is gone.
+func (in *installation) slotIsFree() {
+	in.t.Helper()
+	in.eventually("the slot is free", func() bool {
+		return in.server.Value(in.t.Context(), "SELECT active::text FROM pg_replication_slots") == "false"
+	})
+}
+
 func (in *installation) caughtUp(s *station) {
 	in.t.Helper()
 	in.eventually("all WAL is in the repository", func() bool {
@@ -98,6 +106,7 @@ func TestLostSlotIsAGapThatIsToldAndANewBackup(t *testing.T) {
 		in.sets("min_wal_size = '2MB'", "max_wal_size = '2MB'", "wal_recycle = off", "max_slot_wal_keep_size = '1MB'")
 		s := in.readyAgent()
 		for stage, lose := range []func(){in.forget, func() {
+			in.slotIsFree()
 			in.server.Exec(ctx, "SELECT pg_drop_replication_slot('lifeboat_main')")
 			in.forget()
 		}} {
