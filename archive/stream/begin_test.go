@@ -50,7 +50,7 @@ func TestLostSpoolIsALossWhereTheServerHasForgotten(t *testing.T) {
 	if err := os.RemoveAll(s.options.Spool); err != nil {
 		t.Fatal(err)
 	}
-	s.exec("SELECT pg_drop_replication_slot('lifeboat')")
+	s.dropSlot()
 	s.forget()
 	s.vault.setAway(false)
 	s.begin()

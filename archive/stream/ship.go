@@ -234,6 +234,9 @@ func (h *shipper) shipClosed(ctx context.Context, p *piece) error {
 // shipTail ships what the repository lacks of a piece, up to where it is durable now.
 func (h *shipper) shipTail(ctx context.Context, p *piece) error {
 	from, to, asked := h.spool.tailRange(p)
+	if to == 0 {
+		return nil
+	}
 	if !asked {
 		end, err := h.sink.TailEnd(ctx, p.name)
 		if err != nil {
@@ -273,7 +276,7 @@ func (s *spool) waiting() waiting {
 		return w
 	}
 	w.closed = append(w.closed, s.pieces[:len(s.pieces)-1]...)
-	if p := s.newest(); p.durable > p.tail || !p.tailAsked {
+	if p := s.newest(); p.durable > p.tail {
 		w.current = p
 	}
 	return w

@@ -16,6 +16,15 @@ func recycling() map[string]string {
 	return map[string]string{"min_wal_size": "2MB", "max_wal_size": "2MB", "wal_keep_size": "0", "wal_recycle": "off"}
 }
 
+// dropSlot waits until the server has noticed that the receiver has ended.
+func (s *scene) dropSlot() {
+	s.t.Helper()
+	eventually(s.t, "the slot is free", func() bool {
+		return s.cluster.Load().Value(s.t.Context(), "SELECT active::text FROM pg_replication_slots WHERE slot_name = 'lifeboat'") == "false"
+	})
+	s.exec("SELECT pg_drop_replication_slot('lifeboat')")
+}
+
 // forget makes the server remove all WAL that it does not need itself.
 func (s *scene) forget() {
 	s.t.Helper()
@@ -36,7 +45,7 @@ func TestWALThatTheServerRemovedIsALossThatIsTold(t *testing.T) {
 		s.arrived()
 		s.end()
 		end := s.vault.end(1)
-		s.exec("SELECT pg_drop_replication_slot('lifeboat')")
+		s.dropSlot()
 		s.forget()
 		s.begin()
 		s.fill(300000)
@@ -98,7 +107,7 @@ func TestLossIsToldWhenTheRepositoryIsBack(t *testing.T) {
 	s.arrived()
 	s.end()
 	end := s.vault.end(1)
-	s.exec("SELECT pg_drop_replication_slot('lifeboat')")
+	s.dropSlot()
 	s.forget()
 	s.vault.setAway(true)
 	s.begin()
@@ -125,7 +134,7 @@ func TestSlotThatIsGoneIsNoLossWhileTheWALIsThere(t *testing.T) {
 		s.fill(300000)
 		s.arrived()
 		s.end()
-		s.exec("SELECT pg_drop_replication_slot('lifeboat')")
+		s.dropSlot()
 		s.forget()
 		s.begin()
 		s.fill(300000)

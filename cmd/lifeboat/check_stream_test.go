@@ -108,9 +108,7 @@ func TestCheckSaysHowTheSlotIs(t *testing.T) {
 		in.caughtUp(s)
 		in.finds(slot, "pass", "may be written before it is in danger", "")
 		s.kill()
-		in.eventually("the slot is free", func() bool {
-			return in.server.Value(ctx, "SELECT active::text FROM pg_replication_slots") == "false"
-		})
+		in.slotIsFree()
 		in.finds(slot, "fail", "nobody receives from lifeboat_main", "lifeboat-agent")
 		in.forget()
 		in.finds(slot, "fail", "lifeboat_main is lost", "lifeboat backup")
