@@ -25,7 +25,7 @@ type codecs struct {
 
 // sendingMemory is how many bytes of made objects may wait for the store; one that is larger may be alone. As much is kept
 // of it for the objects to come.
-const sendingMemory = 24 << 20
+const sendingMemory = 16 << 20
 
 func newCodecs() *codecs {
 	n := runtime.GOMAXPROCS(0)
