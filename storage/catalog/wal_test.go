@@ -587,7 +587,7 @@ type weighing struct {
 func (w *weighing) Put(ctx context.Context, key string, body io.Reader, opts storage.PutOptions) error {
 	w.add(opts.Size)
 	defer w.add(-opts.Size)
-	time.Sleep(10 * time.Millisecond) // the others come meanwhile
+	time.Sleep(300 * time.Millisecond) // the others come meanwhile, if they may
 	return w.Bucket.Put(ctx, key, body, opts)
 }
 
