@@ -17,13 +17,13 @@ import (
 
 const (
 	// intakeMemory is for the files that are read, checked and compressed at a time, in bytes.
-	intakeMemory = 64 << 20
+	intakeMemory = 48 << 20
 	// remembered is how many stored files an Intake knows again.
 	remembered = 1024
 )
 
 // Intake is what the pushes of one cluster share: the processors and the memory, and what is stored already. As many files
-// are read, checked and compressed at a time as there are processors, and as fit into 64 MiB; sending them is not
+// are read, checked and compressed at a time as there are processors, and as fit into 48 MiB; sending them is not
 // bounded by it. It is safe for concurrent use.
 type Intake struct {
 	places chan []byte // buffers, as they were left

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"runtime"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
@@ -21,11 +22,12 @@ type codecs struct {
 	s2Writers *spares[*s2.Writer]
 	s2Readers *spares[*s2.Reader]
 	spools    *spares[*byteSpool]
+	typical   atomic.Int64 // how many bytes the last spool held, which the next one gets at once
 }
 
 // sendingMemory is how many bytes of made objects may wait for the store; one that is larger may be alone. As much is kept
 // of it for the objects to come.
-const sendingMemory = 24 << 20
+const sendingMemory = 16 << 20
 
 func newCodecs() *codecs {
 	n := runtime.GOMAXPROCS(0)
@@ -75,12 +77,16 @@ func (c *codecs) spool() *byteSpool {
 	if s, ok := c.spools.take(); ok {
 		return s
 	}
-	return newByteSpool()
+	fresh := newByteSpool()
+	fresh.memory = make([]byte, 0, c.typical.Load())
+	return fresh
 }
 
 // putSpool takes a spool back.
 func (c *codecs) putSpool(s *byteSpool) {
+	held := len(s.memory)
 	if s.reset() == nil {
+		c.typical.Store(int64(held + held/8))
 		c.spools.put(s)
 	}
 }

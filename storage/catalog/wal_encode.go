@@ -161,7 +161,7 @@ func (c *Cluster) compressWAL(ctx context.Context, f WALFile, object *walObject,
 	n, err := read.copy(to, src, f)
 	read.sums.wait()
 	err = ended(to, n, f.Size, err)
-	if err == nil {
+	if err == nil && f.piece == nil { // a piece is small, and must not wait behind a backlog
 		err = c.admit(ctx, object, dst.size)
 	}
 	return read, errors.Join(err, src.Close())

@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -606,6 +608,53 @@ func FuzzDecodeWAL(f *testing.F) {
 		}
 		if err != nil && !isProblem(err) {
 			t.Errorf("error is %v, want a problem of the object", err)
+		}
+	})
+}
+
+// weighing is a bucket that notes how many bytes are on their way at once.
+type weighing struct {
+	storage.Bucket
+	mu        sync.Mutex
+	now, most int64
+}
+
+func (w *weighing) Put(ctx context.Context, key string, body io.Reader, opts storage.PutOptions) error {
+	w.add(opts.Size)
+	defer w.add(-opts.Size)
+	time.Sleep(300 * time.Millisecond) // the others come meanwhile, if they may
+	return w.Bucket.Put(ctx, key, body, opts)
+}
+
+func (w *weighing) add(size int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now += size
+	w.most = max(w.most, w.now)
+}
+
+func TestObjectsOnTheirWayAreBoundedInMemory(t *testing.T) {
+	t.Parallel()
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		bucket := &weighing{Bucket: s.bucket}
+		cluster := s.through(bucket)
+		noise := must(io.ReadAll(io.LimitReader(rand.Reader, int64(wal.MinSegmentSize))))(t)
+		var group errgroup.Group
+		for i := range 24 {
+			f := segment(t, fmt.Sprintf("0000000100000000%08X", i+1), "")
+			content := append(contentOf(t, f)[:8192:8192], noise[8192:]...)
+			f.Open = opens(content)
+			group.Go(func() error {
+				_, err := cluster.PutWAL(t.Context(), f, sceneTime)
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if slack := int64(1 << 20); bucket.most < 4<<20 || bucket.most > sendingMemory+slack {
+			t.Errorf("%d bytes were on their way at once, more than %d", bucket.most, sendingMemory)
 		}
 	})
 }
