@@ -133,6 +133,7 @@ fetch_in_turn() {
 		say "fetch, $1, round $((round + 1)) of $ROUNDS"
 		for n in "${!tools[@]}"; do
 			tool=${tools[(n + round) % ${#tools[@]}]}
+			settle
 			rm -rf "$temp/tmp/archive"
 			sync
 			recover_by "$tool" "$1"
@@ -190,7 +191,11 @@ replay() {
 	done
 }
 
+# settle waits for what a pgBackRest that was asked for a recovery has left running.
+settle() { while pgrep -f "config=$temp/pgbackrest-.*archive-get" >/dev/null; do sleep 0.1; done; }
+
 prepare_replay() {
+	settle
 	rm -rf "$temp/replayed" "$temp/tmp/archive" replay.log
 	cp -a base "$temp/replayed"
 	: >"$temp/replayed/recovery.signal"
