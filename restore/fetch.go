@@ -156,20 +156,28 @@ const tempMark = ".lifeboat-"
 // createTemp makes the file to write to, in dest's directory, and removes those that killed fetches to the same place
 // have left.
 func createTemp(dest string) (*os.File, error) {
-	leftovers, err := filepath.Glob(globEscape(dest) + tempMark + "*")
-	if err != nil {
-		return nil, fmt.Errorf("look for leftovers: %w", err)
-	}
-	for _, path := range leftovers {
-		if err := removeDead(path); err != nil {
-			return nil, err
-		}
+	if err := RemoveLeftovers(dest); err != nil {
+		return nil, err
 	}
 	temp, err := os.CreateTemp(filepath.Dir(dest), filepath.Base(dest)+tempMark+strconv.Itoa(os.Getpid())+"-*")
 	if err != nil {
 		return nil, fmt.Errorf("create a file beside the destination: %w", err)
 	}
 	return temp, nil
+}
+
+// RemoveLeftovers removes what killed fetches to the same place have left beside it.
+func RemoveLeftovers(dest string) error {
+	leftovers, err := filepath.Glob(globEscape(dest) + tempMark + "*")
+	if err != nil {
+		return fmt.Errorf("look for leftovers: %w", err)
+	}
+	for _, path := range leftovers {
+		if err := removeDead(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // removeDead removes a leftover whose process has ended. Any doubt leaves it alone.

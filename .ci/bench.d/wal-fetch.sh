@@ -25,6 +25,7 @@ measure_wal() {
 	psql_run "CHECKPOINT" && stop_server
 	for place in "${places[@]}"; do
 		fetch_in_turn "$place"
+		replay_in_turn "$place"
 	done
 	print_fetch
 }
@@ -32,7 +33,8 @@ measure_wal() {
 # gather_segments takes the place of scene.sh's: a load of updates fills segments faster than pgbench does.
 gather_segments() {
 	say "gathering $SEGMENTS segments of WAL from updates"
-	archive_by "test \$(ls $segments | wc -l) -ge $SEGMENTS || cp %p $segments/%f"
+	archive_by "test \$(ls $segments | wc -l) -ge $SEGMENTS || expr %f : .*backup >/dev/null || cp %p $segments/%f"
+	pg_basebackup -h "$temp/socket" -U postgres -D base --checkpoint=fast -X none >output 2>&1 || fail "$(cat output)"
 	while (($(find "$segments" -type f | wc -l) < SEGMENTS)); do
 		psql_run "CHECKPOINT" "UPDATE pgbench_accounts SET abalance = abalance + (random() * 1000)::int WHERE random() < 0.2"
 	done
@@ -131,6 +133,7 @@ fetch_in_turn() {
 		say "fetch, $1, round $((round + 1)) of $ROUNDS"
 		for n in "${!tools[@]}"; do
 			tool=${tools[(n + round) % ${#tools[@]}]}
+			settle
 			rm -rf "$temp/tmp/archive"
 			sync
 			recover_by "$tool" "$1"
@@ -141,17 +144,66 @@ fetch_in_turn() {
 # recover_by TOOL PLACE
 recover_by() {
 	local class=${1#*-} hook
-	hook="$temp/bin/lifeboat-wal fetch --config $temp/lifeboat-$class-$2.yaml %f %p"
-	case $1 in
-	cp) hook="cp $segments/%f %p" ;;
-	pgbackrest-*) hook="$pgbackrest_program --config=$temp/pgbackrest-$class-$2.conf --stanza=main archive-get %f %p" ;;
-	esac
+	hook=$(hook_of "$1" "$2")
 	if [[ $1 == alone-* ]]; then # in a directory that is no server's
 		mkdir -p "$temp/alone"
 		hook="cd $temp/alone && $temp/bin/lifeboat-wal fetch --config $temp/lifeboat-$class-$2.yaml %f $recovering/%p"
 	fi
 	# shellcheck disable=SC2046 # names of segments have no spaces
 	bin/recoverer "$recovering" "results/fetch-$2-$1" "$hook" $(ls "$segments") >output 2>&1 || fail "$1, $2: $(cat output)"
+}
+
+# hook_of TOOL PLACE [DIRECTORY] prints the restore_command.
+hook_of() {
+	local class=${1#*-}
+	case $1 in
+	cp) echo "cp $segments/%f %p" ;;
+	lifeboat-*) echo "$temp/bin/lifeboat-wal fetch --config $temp/lifeboat-$class-$2.yaml %f %p" ;;
+	pgbackrest-*)
+		echo "$pgbackrest_program --config=$temp/pgbackrest-$class-$2.conf --stanza=main ${3:+--pg1-path=$3} archive-get %f %p"
+		;;
+	esac
+}
+
+# replay_in_turn PLACE lets PostgreSQL recover with each tool, from a base backup through all segments.
+replay_in_turn() {
+	local round n tool tools=(cp) class
+	for class in $CLASSES; do
+		tools+=("lifeboat-$class" "pgbackrest-$class")
+	done
+	for ((round = 0; round < ROUNDS; round++)); do
+		say "recovery, $1, round $((round + 1)) of $ROUNDS"
+		for n in "${!tools[@]}"; do
+			tool=${tools[(n + round) % ${#tools[@]}]}
+			prepare_replay "$tool" "$1"
+			timed "replay-$1-$tool" replay
+			pg_ctl -D "$temp/replayed" -m immediate -w stop >output 2>&1
+		done
+	done
+}
+
+# replay starts the server and waits for the end of its recovery.
+replay() {
+	pg_ctl -D "$temp/replayed" -l "$temp/replay.log" -t 900 -w start || return
+	until grep -q "archive recovery complete" replay.log; do
+		[[ -e replayed/postmaster.pid ]] || return
+		sleep 0.02
+	done
+}
+
+# settle waits for what a pgBackRest that was asked for a recovery has left running.
+settle() { while pgrep -f "config=$temp/pgbackrest-.*archive-get" >/dev/null; do sleep 0.1; done; }
+
+prepare_replay() {
+	settle
+	rm -rf "$temp/replayed" "$temp/tmp/archive" replay.log
+	cp -a base "$temp/replayed"
+	: >"$temp/replayed/recovery.signal"
+	cat >>"$temp/replayed/postgresql.auto.conf" <<-END
+		restore_command = '$(hook_of "$1" "$2" "$temp/replayed")'
+		archive_mode = off
+		hot_standby = off
+	END
 }
 
 print_fetch() {
@@ -165,6 +217,14 @@ print_fetch() {
 			fetch_row "$place" "lifeboat-$class" "lifeboat, $class" "$class"
 			fetch_row "$place" "alone-$class" "lifeboat, $class, nothing ahead" "$class"
 			fetch_row "$place" "pgbackrest-$class" "pgBackRest, two processes"
+		done
+	done
+	for place in "${places[@]}"; do
+		printf '\n%-40s %20s %10s\n' "recovery of all of them, $place" "it : cp" time
+		replay_row "$place" cp
+		for class in $CLASSES; do
+			replay_row "$place" "lifeboat-$class"
+			replay_row "$place" "pgbackrest-$class"
 		done
 	done
 	cat <<-'END'
@@ -181,6 +241,14 @@ fetch_row() {
 	n=$(find "$segments" -type f | wc -l)
 	printf '%-40s %20s %7.1f ms %11.1f ms\n' "  $3" "$([[ -z ${4-} ]] || fetch_ratio "$result" "results/fetch-$1-pgbackrest-$4")" \
 		"$(awk -v n="$n" '{ print $1 / n * 1000 }' "$result" | median)" "$(awk -v n="$n" '{ print $2 / n * 1000 }' "$result" | median)"
+}
+
+# replay_row PLACE TOOL
+replay_row() {
+	paste "results/replay-$1-$2.time" "results/replay-$1-cp.time" | awk '{ print $1 / $4 }' >ratios
+	printf '%-40s %20s %8.2f s\n' "  $2" \
+		"$(printf '%.2f (%.2f-%.2f)' "$(median <ratios)" "$(sort -g ratios | head -1)" "$(sort -g ratios | tail -1)")" \
+		"$(awk '{ print $1 }' "results/replay-$1-$2.time" | median)"
 }
 
 fetch_ratio() {

@@ -73,15 +73,11 @@ func (p *passage) recover(dir string) *pgtest.Cluster {
 	return server
 }
 
-func inRecovery(ctx context.Context, server *pgtest.Cluster) bool {
-	return server.Value(ctx, "SELECT pg_is_in_recovery()::text") == "true"
-}
-
 // arrives waits for the end of recovery, which must be that of the WAL, and compares the rows. Nothing may be left.
 func (p *passage) arrives(server *pgtest.Cluster) {
 	p.in.t.Helper()
 	ctx := p.in.t.Context()
-	p.in.eventually("recovery ends", func() bool { return !inRecovery(ctx, server) })
+	p.in.eventually("recovery ends", func() bool { return recovered(ctx, server) })
 	if rows := server.Value(ctx, passageRows); rows != p.rows {
 		p.in.t.Errorf("recovered %s, not %s", rows, p.rows)
 	}
@@ -153,6 +149,8 @@ func TestRecoveryIsFetchedAhead(t *testing.T) {
 		t.Run("the repository leaves", p.repositoryLeaves)
 		t.Run("a damaged segment", p.damaged)
 		t.Run("drill", p.drilled)
+		t.Run("a standby that polls", p.polls)
+		t.Run("another timeline", p.branches)
 	})
 }
 
@@ -232,9 +230,9 @@ func recovered(ctx context.Context, server *pgtest.Cluster) bool {
 }
 
 // stops starts the server and waits until it has given up its recovery, which must not have promoted it.
-func (p *passage) stops(dir, words string) {
+func (p *passage) stops(dir, words string, settings map[string]string) {
 	p.in.t.Helper()
-	server, err := pgtest.StartDir(p.in.t, p.in.install, dir, pgtest.Options{})
+	server, err := pgtest.StartDir(p.in.t, p.in.install, dir, pgtest.Options{Settings: settings})
 	if err == nil {
 		p.in.eventually("the server gives up", func() bool { return ended(server) })
 	}
@@ -244,23 +242,21 @@ func (p *passage) stops(dir, words string) {
 	p.leavesNothing(dir)
 }
 
+// repositoryLeaves moves the repository away when the fortieth file is asked for: what is in it, since a process that has
+// opened the directory itself finds it wherever it is.
 func (p *passage) repositoryLeaves(t *testing.T) {
 	p = p.with(t)
-	dir, away := p.restored(), p.in.path("away")
-	var leave sync.Once
-	stop := p.watching(dir, func(_ int, what string) {
-		if what == "archive-ahead" {
-			leave.Do(func() {
-				if err := os.Rename(p.in.repository, away); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-	})
-	p.stops(dir, "FATAL:  could not restore file")
-	stop()
-	p.stops(dir, "FATAL:  could not restore file")
-	if err := os.Rename(away, p.in.repository); err != nil {
+	dir, there, away := p.restored(), filepath.Join(p.in.repository, "clusters"), p.in.path("away")
+	p.in.write("leaving", fmt.Sprintf(`n=$(($(cat "$0.count" 2>/dev/null || echo 0) + 1))
+echo $n >"$0.count"
+[ $n != 40 ] || mv "%s" "%s"
+exec "%s/lifeboat-wal" fetch --config %s "$1" "$2"
+`, there, away, p.in.bin, hookFile))
+	leaving := map[string]string{"restore_command": fmt.Sprintf(`sh "%s" %%f %%p`, p.in.path("leaving"))}
+	for range 2 {
+		p.stops(dir, "FATAL:  could not restore file", leaving)
+	}
+	if err := os.Rename(away, there); err != nil {
 		t.Fatal(err)
 	}
 	p.arrives(p.recover(dir))
@@ -280,7 +276,7 @@ func (p *passage) damaged(t *testing.T) {
 	if err := os.WriteFile(path, damaged, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.stops(dir, filepath.Base(path))
+	p.stops(dir, filepath.Base(path), nil)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -308,6 +304,42 @@ func (p *passage) drilled(t *testing.T) {
 	if left, err := filepath.Glob(p.in.path("scratch/*")); err != nil || len(left) > 0 {
 		t.Errorf("scratch: %v, %v", left, err)
 	}
+}
+
+// polls lets a standby without a primary follow the archive, at whose end it asks again and again.
+func (p *passage) polls(t *testing.T) {
+	p = p.with(t)
+	dir := p.restored()
+	if err := os.WriteFile(filepath.Join(dir, "standby.signal"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.GiveAway(t, dir)
+	server, err := pgtest.StartDir(t, p.in.install, dir, pgtest.Options{Settings: map[string]string{"wal_retrieve_retry_interval": "100ms"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in.eventually("the standby is at the end of the archive", func() bool { return server.Value(t.Context(), passageRows) == p.rows })
+	if recovered(t.Context(), server) || len(prefetchersOf(t, dir)) != 1 {
+		t.Errorf("prefetchers of the standby: %v", prefetchersOf(t, dir))
+	}
+	server.Stop()
+	p.leavesNothing(dir)
+}
+
+// branches promotes a restored server, which archives on a timeline of its own, and follows that from the old backup.
+func (p *passage) branches(t *testing.T) {
+	p = p.with(t)
+	dir := filepath.Join(pgtest.TempDir(t), "data")
+	p.in.must("restore", "--target-dir", dir)
+	p.in.server = p.recover(dir)
+	p.in.eventually("recovery ends", func() bool { return recovered(t.Context(), p.in.server) })
+	for range 5 {
+		p.in.server.Exec(t.Context(), "INSERT INTO t SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 2000) AS n")
+		p.in.switchWAL()
+	}
+	p.rows = p.in.server.Value(t.Context(), passageRows)
+	p.in.server.Stop()
+	p.arrives(p.recover(p.restored()))
 }
 
 var endpointLine = regexp.MustCompile(`endpoint: '([^']*)'`)

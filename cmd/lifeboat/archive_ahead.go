@@ -76,7 +76,15 @@ func (a *app) archiveAhead(ctx context.Context, data, name string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	p := &prefetcher{app: a, data: data, place: place, config: a.settingsPath(), use: newLastUse(a.now), stop: stop}
-	return errors.Join(p.run(ctx, file), place.Remove())
+	return errors.Join(p.run(ctx, file), p.tidy(), place.Remove())
+}
+
+// tidy removes what killed hooks have left where PostgreSQL gets its files (RestoreArchivedFile in xlogarchive.c): they
+// would do so themselves when they fetch the next one, and that is done here.
+func (p *prefetcher) tidy() error {
+	directory := filepath.Join(p.data, "pg_wal")
+	return errors.Join(restore.RemoveLeftovers(filepath.Join(directory, "RECOVERYXLOG")),
+		restore.RemoveLeftovers(filepath.Join(directory, "RECOVERYHISTORY")))
 }
 
 func (p *prefetcher) run(ctx context.Context, asked wal.FileName) (err error) {

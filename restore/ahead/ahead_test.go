@@ -216,8 +216,8 @@ func TestBeyondTheEndLittleIsAskedFor(t *testing.T) {
 		if outcome, err := f.Fetch(t.Context(), segment(4).String(), dest); outcome != restore.Absent {
 			t.Fatalf("%s, %v", outcome, err)
 		}
+		a.settles()
 	}
-	a.settles()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	total := 0
