@@ -57,6 +57,11 @@ func Grants(major int, role string) []string {
 	return statements(allPrivileges(major), role)
 }
 
+// GrantReplication is the statement that lets a role stream WAL.
+func GrantReplication(role string) string {
+	return fmt.Sprintf("ALTER ROLE %s REPLICATION;", pgx.Identifier{role}.Sanitize())
+}
+
 func allPrivileges(major int) []privilege {
 	return append(backupPrivileges(major),
 		privilege{function: "pg_switch_wal()"},

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,10 @@ const maxSmallFile = 1 << 20
 type PushOptions struct {
 	Clock func() time.Time
 	Store catalog.StoreOptions // of a cluster with copies: in how many of them the file must be durable
+	// DataDirectory is the server's, of a file that does not lie in its pg_wal; empty of one that does.
+	DataDirectory string
+	// Intake is shared by the pushes of a process that go on at the same time; nil where there is one only.
+	Intake *Intake
 }
 
 // PushResult says what Push did.
@@ -61,18 +66,46 @@ func (e *BadNameError) Unwrap() error { return e.Err }
 // finding is stored), *catalog.DamagedError (the stored object is damaged), *catalog.IncomparableError (it is sealed and
 // cannot be compared), and those of the file and the store.
 func Push(ctx context.Context, cluster *catalog.Cluster, path string, opts PushOptions) (PushResult, error) {
-	result, file, err := inspect(cluster.Identity(), cluster.Name(), path)
-	if err == nil && cluster.Seals() {
-		file.Secret, err = secret(ctx, cluster.Identity(), path)
+	end, err := opts.Intake.begin(ctx, filepath.Base(path))
+	if err != nil {
+		return PushResult{}, fmt.Errorf("push %s: %w", filepath.Base(path), err)
 	}
+	defer end()
+	result, file, place, err := accept(ctx, cluster, path, opts)
 	if err != nil {
 		return result, fmt.Errorf("push %s: %w", filepath.Base(path), err)
+	}
+	defer place.giveBack()
+	if opts.Intake.knows(result.Name, place) {
+		return result, nil
 	}
 	result.Copies = cluster.StoreWAL(ctx, file, opts.Clock(), opts.Store)
 	for _, copied := range result.Copies {
 		result.Stored = result.Stored || copied.Stored
 	}
-	return result, judgeCopies(result.Copies, max(1, opts.Store.Durable))
+	err = judgeCopies(result.Copies, max(1, opts.Store.Durable))
+	if err == nil && judgeCopies(result.Copies, len(result.Copies)) == nil {
+		opts.Intake.remember(result.Name, result.Copies[0].SHA256)
+	}
+	return result, err
+}
+
+// accept waits for a place in the intake, and proves the file there. The place is the caller's where there is no error.
+func accept(ctx context.Context, cluster *catalog.Cluster, path string, opts PushOptions) (PushResult, catalog.WALFile, *place, error) {
+	place, err := opts.Intake.take(ctx)
+	if err != nil {
+		return PushResult{}, catalog.WALFile{}, nil, err
+	}
+	result, file, err := inspect(cluster.Identity(), cluster.Name(), path, place)
+	if err == nil && cluster.Seals() {
+		file.Secret, err = Secret(ctx, cluster.Identity(), cmp.Or(opts.DataDirectory, filepath.Join(filepath.Dir(path), "..")))
+	}
+	if err != nil {
+		place.giveBack()
+		return result, file, nil, err
+	}
+	file.Open = place.opens(path, cluster.Repositories() == 1)
+	return result, file, place, nil
 }
 
 // judgeCopies is nil where the file is durable in enough copies and no copy knows better.
@@ -96,10 +129,10 @@ func judgeCopies(copies []catalog.CopyResult, enough int) error {
 	return nil
 }
 
-// secret is what the servers of the file's cluster share: the nonce in the pg_control of the data directory that the
-// file lies in. A file that lies elsewhere, or beside the pg_control of another cluster, has none.
-func secret(ctx context.Context, identity catalog.Identity, path string) ([]byte, error) {
-	_, c, err := readControl(ctx, filepath.Join(filepath.Dir(path), ".."))
+// Secret is what the servers of a cluster share, see catalog.WALFile: the nonce in the pg_control of a data directory. It
+// is nil where that has none, or is another cluster's.
+func Secret(ctx context.Context, identity catalog.Identity, dataDirectory string) ([]byte, error) {
+	_, c, err := readControl(ctx, dataDirectory)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -112,8 +145,8 @@ func secret(ctx context.Context, identity catalog.Identity, path string) ([]byte
 	return c.MockNonce[:], nil
 }
 
-// inspect proves a file sound and of the cluster.
-func inspect(identity catalog.Identity, cluster, path string) (PushResult, catalog.WALFile, error) {
+// inspect proves a file sound and of the cluster, in its place where it is not too long.
+func inspect(identity catalog.Identity, cluster, path string, in *place) (PushResult, catalog.WALFile, error) {
 	name, err := wal.ParseFileName(filepath.Base(path))
 	if err == nil {
 		err = name.ValidFor(identity.WALSegmentSize)
@@ -127,30 +160,27 @@ func inspect(identity catalog.Identity, cluster, path string) (PushResult, catal
 	}
 	defer file.Close()
 	p := pushed{name: name, path: path, file: file, size: size, identity: identity, cluster: cluster}
-	open := func() (io.ReadCloser, error) { return os.Open(path) }
+	result := PushResult{Name: name, Bytes: size}
 	if size <= maxHeld {
-		held, err := hold(file, size)
-		if err != nil {
-			return PushResult{Name: name, Bytes: size}, catalog.WALFile{}, err
+		if err := in.hold(file, size); err != nil {
+			return result, catalog.WALFile{}, err
 		}
-		p.file = bytes.NewReader(held)
-		open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(held)), nil }
+		p.file = bytes.NewReader(in.held)
 	}
 	summary, err := p.check()
-	return PushResult{Name: name, Bytes: size}, catalog.WALFile{Name: name, Size: size, Open: open, Summary: summary}, err
+	return result, catalog.WALFile{Name: name, Size: size, Summary: summary}, err
 }
 
-// hold reads a file once, so that what is stored is what was proven sound, whatever becomes of the file meanwhile.
-func hold(file io.Reader, size int64) ([]byte, error) {
-	held := make([]byte, size+1)
-	n, err := io.ReadFull(file, held)
+// hold reads a file whose size is one less than that of the buffer.
+func hold(file io.Reader, buffer []byte) ([]byte, error) {
+	n, err := io.ReadFull(file, buffer)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if int64(n) != size {
-		return nil, fmt.Errorf("the file had %d bytes a moment ago, and has another size now", size)
+	if n != len(buffer)-1 {
+		return nil, fmt.Errorf("the file had %d bytes a moment ago, and has another size now", len(buffer)-1)
 	}
-	return held[:n], nil
+	return buffer[:n], nil
 }
 
 func openRegular(path string) (*os.File, int64, error) {

@@ -39,7 +39,25 @@ func (d *drill) storeEvidence(ctx context.Context) error {
 	if err == nil && kept.Verdict != r.Verdict {
 		err = fmt.Errorf("drill %s was stored as %s and reads as %s", r.ID, r.Verdict, kept.Verdict)
 	}
+	if err == nil {
+		d.vouch(ctx)
+	}
 	return err
+}
+
+// vouch notes in every repository that the backup was restored and proven, which counts when others expire. The drill stands
+// without that, too.
+func (d *drill) vouch(ctx context.Context) {
+	r := d.result
+	if r.Verdict != Pass && r.Verdict != Warn {
+		return
+	}
+	err := d.Cluster.PutVerification(ctx, catalog.Verification{
+		ID: r.ID, Time: r.Started, By: "drill " + r.ID, Backups: map[string]bool{r.Backup.Label: true},
+	})
+	if err != nil {
+		d.Log.Warn("the drill does not vouch for its backup when others expire", keyError, err)
+	}
 }
 
 // render writes the result as a page and as JSON.

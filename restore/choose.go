@@ -96,6 +96,9 @@ func (p *planner) chooseLatest(ctx context.Context, candidates []candidate) (cho
 	if beyond != "" {
 		p.notef("WAL from %s on is missing although %s is there: the restore ends before that gap", best.run.To, beyond)
 	}
+	if gap, ok := p.inv.GapBehind(p.timeline, end); ok && gap.Why != "" {
+		p.notef("%s", describeGap(gap))
+	}
 	if beyond != "" || p.options.Action != ActionPromote {
 		target = p.plannedEnd(best)
 	}

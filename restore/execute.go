@@ -47,15 +47,16 @@ const defaultWorkers = 4
 // starts, and which the same plan clears.
 //
 // Refused before anything is written: directories that are not empty (*NotEmptyError), or at work (*BusyError); an index
-// that asks for what must not be (*ContentError); too little space (*SpaceError).
+// that asks for what must not be (*ContentError); too little space (*SpaceError). A backup that is removed from the repository
+// meanwhile is a *GoneError.
 func Execute(ctx context.Context, c *catalog.Cluster, p Plan, o ExecOptions) (Result, error) {
 	index, err := c.OpenIndex(ctx, p.record)
 	if err != nil {
-		return Result{}, fmt.Errorf("restore backup %s: %w", p.Backup.Label, err)
+		return Result{}, fmt.Errorf("restore backup %s: %w", p.Backup.Label, unlessGone(ctx, c, p.Backup.Label, err))
 	}
 	r := &restorer{plan: p, options: o, index: index, meter: &meter{report: o.Progress}}
 	if err := r.run(ctx); err != nil {
-		return Result{}, fmt.Errorf("restore backup %s: %w", p.Backup.Label, errors.Join(err, r.abandon()))
+		return Result{}, fmt.Errorf("restore backup %s: %w", p.Backup.Label, errors.Join(unlessGone(ctx, c, p.Backup.Label, err), r.abandon()))
 	}
 	r.close()
 	o.Logger.Info("restored", "backup", p.Backup.Label, "directory", p.Directory, "files", r.meter.now.Files, "bytes", r.meter.now.Bytes)

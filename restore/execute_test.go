@@ -278,6 +278,29 @@ func TestExecuteThroughFaultsLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestExecuteOfABackupThatExpires removes the backup, its record first, when the restore comes to a pack.
+func TestExecuteOfABackupThatExpires(t *testing.T) {
+	t.Parallel()
+	v := smallVault(t, smallTree(), nil)
+	packs := v.place.Objects(t, "clusters/*/*/backups/*/packs/*/*")
+	plan := v.plan(t.TempDir())
+	cluster, set := v.failing(fault.Rule{Op: fault.Get, Key: packs[0], Action: fault.Crash(func() {
+		for _, key := range append(v.place.Objects(t, "clusters/*/*/backups/*/record.json"), packs...) {
+			v.place.Remove(t, key)
+		}
+	})})
+	_, err := restore.Execute(t.Context(), cluster, plan, own())
+	gone := (*restore.GoneError)(nil)
+	damaged := (*catalog.DamagedError)(nil)
+	if !errors.As(err, &gone) || gone.Label != plan.Backup.Label || gone.Hint() == "" || errors.As(err, &damaged) {
+		t.Errorf("it says %v", err)
+	}
+	untouched(t, plan.Directory)
+	if err := set.AllFired(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestExecuteCancelled stops a restore at every step of its progress.
 func TestExecuteCancelled(t *testing.T) {
 	t.Parallel()

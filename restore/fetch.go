@@ -51,7 +51,8 @@ type FetchOptions struct {
 // Fetch answers PostgreSQL's restore_command: it brings the file of the name to dest, relative to the working directory
 // (https://www.postgresql.org/docs/current/continuous-archiving.html).
 //
-// Found: dest is the verified file, put in place by one rename. Absent: err says what is not there; dest is untouched.
+// Found: dest is the verified file, put in place by one rename. At the end of a timeline's WAL that is the tail of a
+// segment that was not finished, filled up with zeros, as on the server. Absent: err says what is not there; dest is untouched.
 // Unknown: anything else, with the error; dest is untouched. A name that PostgreSQL does not ask for, a header of another
 // cluster, an outage, a refused permission, damage and a timeout are all Unknown.
 func Fetch(ctx context.Context, c *catalog.Cluster, name, dest string, o FetchOptions) (Outcome, error) {
@@ -67,6 +68,9 @@ func Fetch(ctx context.Context, c *catalog.Cluster, name, dest string, o FetchOp
 	err = fetchFile(ctx, c, file, dest)
 	if errors.Is(err, storage.ErrNotFound) {
 		return confirmAbsence(ctx, c, file)
+	}
+	if errors.Is(err, catalog.ErrUnfinished) {
+		err = fmt.Errorf("%w: %w", ErrGap, err)
 	}
 	if err != nil {
 		return Unknown, fmt.Errorf("fetch %s: %w", name, err)
@@ -119,7 +123,7 @@ func fetchFile(ctx context.Context, c *catalog.Cluster, file wal.FileName, dest 
 }
 
 func fetchInto(ctx context.Context, c *catalog.Cluster, file wal.FileName, temp *os.File) error {
-	header, err := c.GetWAL(ctx, file, temp)
+	header, err := c.GetSegment(ctx, file, temp)
 	if err == nil {
 		err = checkFetched(ctx, c, file, header, temp)
 	}
@@ -152,20 +156,28 @@ const tempMark = ".lifeboat-"
 // createTemp makes the file to write to, in dest's directory, and removes those that killed fetches to the same place
 // have left.
 func createTemp(dest string) (*os.File, error) {
-	leftovers, err := filepath.Glob(globEscape(dest) + tempMark + "*")
-	if err != nil {
-		return nil, fmt.Errorf("look for leftovers: %w", err)
-	}
-	for _, path := range leftovers {
-		if err := removeDead(path); err != nil {
-			return nil, err
-		}
+	if err := RemoveLeftovers(dest); err != nil {
+		return nil, err
 	}
 	temp, err := os.CreateTemp(filepath.Dir(dest), filepath.Base(dest)+tempMark+strconv.Itoa(os.Getpid())+"-*")
 	if err != nil {
 		return nil, fmt.Errorf("create a file beside the destination: %w", err)
 	}
 	return temp, nil
+}
+
+// RemoveLeftovers removes what killed fetches to the same place have left beside it.
+func RemoveLeftovers(dest string) error {
+	leftovers, err := filepath.Glob(globEscape(dest) + tempMark + "*")
+	if err != nil {
+		return fmt.Errorf("look for leftovers: %w", err)
+	}
+	for _, path := range leftovers {
+		if err := removeDead(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // removeDead removes a leftover whose process has ended. Any doubt leaves it alone.

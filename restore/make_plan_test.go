@@ -150,6 +150,43 @@ func TestPlanRefusesWhatCannotBeReached(t *testing.T) {
 	}
 }
 
+func TestPlanNamesTheGapThatIsInTheWay(t *testing.T) {
+	t.Parallel()
+	v := branchingVault(t)
+	const slot = "missing: the slot was lost"
+	for _, gap := range []catalog.LostWAL{
+		{Timeline: 1, From: at(9, 0), To: at(10, 0), Why: "the slot was lost"},
+		{Timeline: 1, From: at(13, 0), To: at(15, 0), Why: "the disk was full"},
+	} {
+		if err := v.cluster.PutGap(t.Context(), gap, dawn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		target restore.Target
+		backup string
+		says   string // of the gap; empty: nothing
+	}{
+		"inside": {restore.Target{Kind: restore.KindLSN, LSN: at(9, 5)}, "", "0/900000 to 0/A00000 is " + slot},
+		"behind, before the end of the next backup": {restore.Target{Kind: restore.KindLSN, LSN: at(10, 5)}, "", slot},
+		"behind, from a backup before":              {restore.Target{Kind: restore.KindLSN, LSN: at(11, 5)}, "20261122T060300Z-full-bbbbbb", "cannot be reached"},
+		"behind the end":                            {restore.Target{Kind: restore.KindLSN, LSN: at(14, 0)}, "", "missing: the disk was full"},
+		"before all":                                {restore.Target{Kind: restore.KindLSN, LSN: at(1, 100)}, "", ""},
+		"before the gap at the end":                 {restore.Target{Kind: restore.KindLSN, LSN: at(12, vaultSegment-8)}, "", ""},
+	} {
+		o := restore.PlanOptions{Directory: "/restored", Now: dawn.Add(time.Hour), Timeline: 1, Backup: c.backup}
+		_, err := restore.MakePlan(t.Context(), v.cluster, c.target, o)
+		var unreachable *restore.UnreachableError
+		if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), c.says) || (unreachable.Gap == nil) != (c.says == "" || c.backup != "") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	plan, err := restore.MakePlan(t.Context(), v.cluster, restore.Target{Kind: restore.KindLatest}, restore.PlanOptions{Directory: "/restored", Now: dawn, Timeline: 1})
+	if err != nil || !strings.Contains(plan.String(), "0/D00000 to 0/F00000 is missing: the disk was full") {
+		t.Errorf("the plan does not tell of the gap behind its end: %v\n%s", err, plan)
+	}
+}
+
 func TestPlanRefusesWrongOptions(t *testing.T) {
 	t.Parallel()
 	v := branchingVault(t)

@@ -27,10 +27,16 @@ func (t *trail) eachRecord(ctx context.Context, first int, visit func(*wal.Recor
 			err = visit(record)
 		}
 	}
-	if errors.Is(err, errStopReplay) || errors.Is(err, io.EOF) || errors.Is(err, wal.ErrIncomplete) {
+	if errors.Is(err, errStopReplay) || errors.Is(err, io.EOF) || errors.Is(err, wal.ErrIncomplete) || t.endOfTail(err) {
 		return nil
 	}
 	return fmt.Errorf("read WAL: %w", err)
+}
+
+// endOfTail says whether err is how the WAL shows its end where only the tail of its last segment is stored: zeros.
+func (t *trail) endOfTail(err error) bool {
+	var corrupt *wal.CorruptError
+	return t.run.Tail != 0 && errors.As(err, &corrupt) && corrupt.LSN >= t.run.LastRecordEnd
 }
 
 // segmentFile holds the segment that is being read.
@@ -48,7 +54,7 @@ func (s *segmentFile) segment(number wal.SegmentNumber) (io.ReaderAt, error) {
 	if err := s.fresh(); err != nil {
 		return nil, err
 	}
-	_, err := s.trail.cluster.GetWAL(s.ctx, s.trail.segments[i].name, s.file)
+	_, err := s.trail.cluster.GetSegment(s.ctx, s.trail.segments[i].name, s.file)
 	return io.NewSectionReader(s.file, 0, int64(s.trail.size())), err
 }
 

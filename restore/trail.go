@@ -52,7 +52,7 @@ func readTrail(ctx context.Context, c *catalog.Cluster, history wal.TimelineHist
 	group.SetLimit(headerReaders)
 	for i := range t.segments {
 		group.Go(func() error {
-			header, err := c.WALHeader(ctx, t.segments[i].name)
+			header, err := c.SegmentHeader(ctx, t.segments[i].name)
 			if err == nil && header.Locked != nil {
 				err = fmt.Errorf("segment %s: %w", header.Name, header.Locked)
 			}

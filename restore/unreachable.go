@@ -15,10 +15,14 @@ type UnreachableError struct {
 	Why     string
 	Windows []catalog.Window // all that can be reached, on any timeline
 	Nearest []string         // targets that can be reached, nearest to the one asked for first
+	Gap     *catalog.Gap     // that lies before the target, or around it; nil for none
 }
 
 func (e *UnreachableError) Error() string {
 	s := fmt.Sprintf("recovery target %s cannot be reached: %s", e.Target, e.Why)
+	if e.Gap != nil {
+		s += "; " + describeGap(*e.Gap)
+	}
 	if len(e.Nearest) > 0 {
 		s += "; nearest: " + strings.Join(e.Nearest, ", or ")
 	}
@@ -52,10 +56,44 @@ func unreachable(inv *catalog.Inventory, t Target, tli wal.TimelineID, why strin
 		e.Nearest = nearestLSNs(t, windows)
 	case KindName, KindXID, KindImmediate, KindLatest:
 	}
+	e.Gap = gapBefore(inv, t, tli, windows)
 	if len(e.Nearest) == 0 && len(windows) > 0 {
 		e.Nearest = []string{describeEnd(windows[len(windows)-1])}
 	}
 	return e
+}
+
+// gapBefore is the gap that keeps recovery from the target: the first one behind the window before it, or the one that
+// it lies in. Where a restore point or a transaction was looked for in vain, it may lie behind the first gap of all.
+func gapBefore(inv *catalog.Inventory, t Target, tli wal.TimelineID, windows []catalog.Window) *catalog.Gap {
+	var reached wal.LSN
+	for _, w := range windows {
+		if t.Kind == KindLSN && w.FromLSN > t.LSN || t.Kind == KindTime && w.FromTime.After(t.Time) {
+			break
+		}
+		reached = w.ToLSN
+		if t.Kind == KindName || t.Kind == KindXID {
+			break
+		}
+	}
+	if reached == 0 {
+		reached = t.LSN // zero but for an LSN
+	}
+	gap, ok := inv.GapBehind(tli, reached)
+	switch {
+	case !ok, t.Kind == KindLSN && t.LSN < gap.From, reached == 0:
+		return nil
+	}
+	return &gap
+}
+
+// describeGap says where WAL is missing, and why as far as that is known.
+func describeGap(gap catalog.Gap) string {
+	s := fmt.Sprintf("the WAL of timeline %s from %s to %s is missing", gap.Timeline, gap.From, gap.To)
+	if gap.Why != "" {
+		s += ": " + gap.Why
+	}
+	return s
 }
 
 // nearestTimes names the end of the last window before the target and the start of the first one after it.

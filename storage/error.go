@@ -23,6 +23,8 @@ var (
 	// ErrUnavailable says that the store could not serve the request now and may do so later: it is overloaded,
 	// throttling, or did not answer in time. Drivers wrap it around such answers.
 	ErrUnavailable = errors.New("store unavailable")
+	// ErrDamaged says that what was read does not match the checksum that the store itself keeps of the object.
+	ErrDamaged = errors.New("the bytes do not match the checksum that the store keeps of them")
 )
 
 // Error says which operation on which object of which place went wrong, and where there is one, what the operator can

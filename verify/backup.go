@@ -15,6 +15,7 @@ import (
 // checkBackup checks what a backup's record says against everything else.
 func (c *clusterCheck) checkBackup(ctx context.Context, record catalog.Record) error {
 	before := c.failures()
+	known := len(c.report.Findings)
 	c.checkRecord(record)
 	c.checkReferences(record)
 	if err := c.checkEssentials(ctx, record); err != nil {
@@ -24,7 +25,7 @@ func (c *clusterCheck) checkBackup(ctx context.Context, record catalog.Record) e
 		return err
 	}
 	if c.failures() > before {
-		return nil
+		return c.unlessGone(ctx, record, known)
 	}
 	switch {
 	case record.Locked != nil:
@@ -34,6 +35,18 @@ func (c *clusterCheck) checkBackup(ctx context.Context, record catalog.Record) e
 	default:
 		c.report.add(Finding{Severity: OK, Object: object(record), Detail: "it is whole, and so is its WAL from " +
 			record.StartLSN.String() + " to " + record.StopLSN.String()})
+	}
+	return nil
+}
+
+// unlessGone takes back what was found since, where the backup has expired meanwhile.
+func (c *clusterCheck) unlessGone(ctx context.Context, record catalog.Record, known int) error {
+	_, err := c.cluster.Record(ctx, record.Label)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		c.report.Findings = c.report.Findings[:known]
+	case err != nil && !isDamage(err):
+		return err
 	}
 	return nil
 }

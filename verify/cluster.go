@@ -56,6 +56,9 @@ func (c *clusterCheck) addProblems() {
 // addConflicts repeats the files that were refused at archiving.
 func (c *clusterCheck) addConflicts() {
 	for _, f := range c.inventory.Findings {
+		if f.Kind == catalog.FindingGap {
+			continue // it is among the gaps, unless it was filled
+		}
 		c.warn(c.name(), "two servers may be archiving under the same name: look which of them is the primary",
 			"%s at %s: %s", f.Kind, f.Time.UTC().Format("2006-01-02 15:04:05Z"), f.Detail)
 	}

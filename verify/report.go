@@ -33,6 +33,9 @@ type Report struct {
 	Findings []Finding `json:"findings"` // the worst first
 	Objects  int64     `json:"objects"`  // that were read
 	Bytes    int64     `json:"bytes"`    // that were read, as stored
+	Backups  []Proven  `json:"backups"`  // that were verified, by cluster and in the order of their ends
+
+	closed bool // some objects that backups are made of could not be checked to the end
 }
 
 // Result is the worst severity of all findings. A report without any finding has checked nothing: it is Unproven.

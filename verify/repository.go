@@ -37,7 +37,7 @@ func verifyRepository(ctx context.Context, repository *catalog.Repository, o Opt
 	if err != nil {
 		return Report{}, err
 	}
-	report := Report{Objects: scrubbed.Objects, Bytes: scrubbed.Bytes}
+	report := Report{Objects: scrubbed.Objects, Bytes: scrubbed.Bytes, Backups: []Proven{}}
 	report.addScrub(scrubbed)
 	names, err := clusterNames(ctx, repository, o.Cluster)
 	if err != nil {
@@ -86,6 +86,7 @@ type unproven struct{ kind, why string }
 func (r *Report) addUnproven(objects []catalog.Damage) {
 	counts := map[unproven]int{}
 	for _, o := range objects {
+		r.closed = r.closed || o.Kind != "signature"
 		counts[unproven{o.Kind, o.Detail}]++
 	}
 	byName := func(a, b unproven) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.why, b.why)) }
@@ -118,7 +119,15 @@ func (r *Report) addCluster(ctx context.Context, repository *catalog.Repository,
 		return err
 	}
 	check := &clusterCheck{cluster: cluster, inventory: inventory, only: backup, report: r}
-	return check.all(ctx)
+	if err := check.all(ctx); err != nil {
+		return err
+	}
+	for _, record := range inventory.Backups {
+		if backup == "" || record.Label == backup {
+			r.prove(record)
+		}
+	}
+	return nil
 }
 
 // addUnless adds a finding about an object that has none of that severity yet.

@@ -102,6 +102,19 @@ func (r Report) has(severity Severity, text string) bool {
 	return false
 }
 
+// proves says whether the backup of the scene was judged so.
+func (r Report) proves(result Severity) bool {
+	return len(r.Backups) == 1 && r.Backups[0] == Proven{Cluster: "main", Label: label, Result: result}
+}
+
+// needs says whether the object is of the backup, or WAL that makes it consistent.
+func (m material) needs(key string) bool {
+	first, last := m.span()
+	name := key[strings.LastIndexByte(key, '/')+1:]
+	return strings.Contains(key, "/backups/") || len(name) == 24 &&
+		name >= wal.SegmentName(1, first, wal.MinSegmentSize) && name <= wal.SegmentName(1, last, wal.MinSegmentSize)
+}
+
 // everyFlipFails changes one byte of each object in turn.
 func everyFlipFails(t *testing.T, m material, place *objectstore.Place) {
 	s := newSceneAt(t, place, m, unchanged)
@@ -114,10 +127,13 @@ func everyFlipFails(t *testing.T, m material, place *objectstore.Place) {
 		if err == nil && report.Result() != Fail {
 			t.Errorf("a flipped byte in %s: %s", key, report.Result())
 		}
+		if err == nil && m.needs(key) && report.proves(OK) {
+			t.Errorf("a flipped byte in %s, and the backup is proven", key)
+		}
 		s.place.Write(t, key, content)
 	}
-	if got := s.verify(Options{}).Result(); got != OK {
-		t.Errorf("with all bytes as they were: %s", got)
+	if report := s.verify(Options{}); report.Result() != OK || !report.proves(OK) {
+		t.Errorf("with all bytes as they were: %+v", report)
 	}
 }
 
@@ -163,7 +179,7 @@ func everyOutageIsAnError(t *testing.T, m material, place *objectstore.Place) {
 
 func oneBackupReadsItsWAL(t *testing.T, m material, place *objectstore.Place) {
 	s := newSceneAt(t, place, m, unchanged)
-	if report := s.verify(Options{Backup: label}); report.Result() != OK || !report.has(OK, "it is whole") {
+	if report := s.verify(Options{Backup: label}); report.Result() != OK || !report.has(OK, "it is whole") || !report.proves(OK) {
 		t.Errorf("whole: %+v", report)
 	}
 	if _, err := Repository(t.Context(), s.repo, Options{Backup: "20261122T102103Z-full-nobody"}); !errors.Is(err, storage.ErrNotFound) {
@@ -177,7 +193,7 @@ func oneBackupReadsItsWAL(t *testing.T, m material, place *objectstore.Place) {
 			s.place.Write(t, key, content)
 		}
 	}
-	if report := s.verify(Options{Backup: label}); report.Result() != Fail {
+	if report := s.verify(Options{Backup: label}); report.Result() != Fail || !report.proves(Fail) {
 		t.Errorf("with damaged WAL: %+v", report)
 	}
 }

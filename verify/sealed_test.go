@@ -17,7 +17,7 @@ func noIdentityIsUnproven(t *testing.T, m material) {
 		s.repo = s.repo.With(keys)
 		for _, o := range []Options{{}, {Backup: label}} {
 			report := s.verify(o)
-			if report.Result() != Unproven || !report.has(Unproven, "WAL from") || !report.has(Unproven, "index objects") {
+			if report.Result() != Unproven || !report.has(Unproven, "WAL from") || !report.has(Unproven, "index objects") || !report.proves(Unproven) {
 				t.Errorf("%s identity, %+v: %+v", who, o, report)
 			}
 		}

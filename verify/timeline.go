@@ -68,6 +68,13 @@ func (c *clusterCheck) checkAncestor(history wal.TimelineHistory, position int, 
 func (c *clusterCheck) addGaps() {
 	for _, gap := range c.inventory.Gaps() {
 		c.warn(c.name(), "moments in the gap, and from there to the next backup, cannot be recovered: make a base backup now, if none has been made since",
-			"WAL of timeline %s is missing from %s to %s", gap.Timeline, gap.From, gap.To)
+			"WAL of timeline %s is missing from %s to %s%s", gap.Timeline, gap.From, gap.To, because(gap.Why))
 	}
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
 }

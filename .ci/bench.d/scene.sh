@@ -52,6 +52,7 @@ gather_segments() {
 	while ((count < SEGMENTS)); do
 		pgbench -h "$temp/socket" -U postgres -n -c 4 -T 3 postgres >output 2>&1 || fail "$(cat output)"
 		count=$(find "$segments" -type f | wc -l)
+		[[ -z ${WAL-} ]] || psql_run "CHECKPOINT" # whole pages fill segments faster
 	done
 	archive_by true
 }

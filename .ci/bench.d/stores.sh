@@ -35,7 +35,7 @@ start_store() {
 		port=$((20000 + RANDOM % 20000))
 		endpoint=http://127.0.0.1:$port
 		ROOT_ACCESS_KEY_ID=$AWS_ACCESS_KEY_ID ROOT_SECRET_ACCESS_KEY=$AWS_SECRET_ACCESS_KEY \
-			bin/versitygw --port "127.0.0.1:$port" --region us-east-1 --quiet --keep-alive --health /health \
+			bin/versitygw --port "127.0.0.1:$port" --region us-east-1 --quiet --keep-alive --health /health ${access_log:+--access-log "$access_log"} \
 			posix --sidecar "$temp/side" "$temp/store" >store.log 2>&1 &
 		store=$!
 		answers && return

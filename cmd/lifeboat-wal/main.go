@@ -3,6 +3,9 @@
 //	archive_command = '/usr/local/bin/lifeboat-wal push %p'
 //	restore_command = '/usr/local/bin/lifeboat-wal fetch %f %p'
 //
+// It asks the process that listens on a socket, the agent beside a primary or the prefetcher of a restore, and does the
+// work by a process of its own, lifeboat, where nobody answers.
+//
 // It is kept apart from lifeboat so that it starts at once, links nothing that it does not need, and stands between
 // PostgreSQL and whatever may happen to the process that does the work: a crash, a kill or a missing binary comes out
 // as the exit code that keeps data safe.
@@ -23,6 +26,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"lifeboat/internal/hookwire"
 )
 
 const (
@@ -37,13 +42,14 @@ type hook struct {
 	name, command string
 	operands      string
 	count         int
+	op            hookwire.Op
 	failure       int                // what the hook exits with when the work could not be done at all
 	translate     func(code int) int // from the worker's exit code to the hook's
 }
 
 var hooks = []hook{
-	{name: "push", command: "archive-push", operands: "PATH", count: 1, failure: exitFailed, translate: pushCode},
-	{name: "fetch", command: "archive-get", operands: "NAME DEST", count: 2, failure: exitUnknown, translate: fetchCode},
+	{name: "push", command: "archive-push", operands: "PATH", count: 1, op: hookwire.Push, failure: exitFailed, translate: pushCode},
+	{name: "fetch", command: "archive-get", operands: "NAME DEST", count: 2, op: hookwire.Fetch, failure: exitUnknown, translate: fetchCode},
 }
 
 func pushCode(code int) int {
@@ -72,8 +78,8 @@ func run(args []string, stderr io.Writer) int {
 			}
 		}
 	}
-	say(stderr, "usage: lifeboat-wal push [--config FILE] [--cluster NAME] PATH\n"+
-		"       lifeboat-wal fetch [--config FILE] [--cluster NAME] NAME DEST\n")
+	say(stderr, "usage: lifeboat-wal push [--config FILE] [--cluster NAME] [--socket PATH] PATH\n"+
+		"       lifeboat-wal fetch [--config FILE] [--cluster NAME] [--socket PATH] NAME DEST\n")
 	return exitUnknown
 }
 
@@ -82,12 +88,16 @@ func (h hook) run(args []string, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	config := flags.String("config", "", "the configuration `FILE`")
 	cluster := flags.String("cluster", "", "the cluster's `NAME` in it")
+	socket := flags.String("socket", "", "`PATH` of the socket to ask first (else $LIFEBOAT_SOCKET, else "+defaultSocket+")")
 	if err := flags.Parse(args); err != nil {
 		return h.failure
 	}
 	if flags.NArg() != h.count {
 		say(stderr, "lifeboat-wal %s: expects %s\n", h.name, h.operands)
 		return h.failure
+	}
+	if code, answered := h.askFirst(*socket, *config, *cluster, flags.Args(), stderr); answered {
+		return code
 	}
 	worker, err := findWorker()
 	if err != nil {
@@ -102,6 +112,24 @@ func (h hook) run(args []string, stderr io.Writer) int {
 		command = append(command, "--cluster", *cluster)
 	}
 	return h.work(worker, append(append(command, "--"), flags.Args()...), stderr)
+}
+
+// askFirst lets others do the work, whoever listens. A request to stop ends the process from here on as it does in work.
+func (h hook) askFirst(socket, config, cluster string, operands []string, stderr io.Writer) (code int, answered bool) {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, stopSignals()...)
+	go func() {
+		<-stop
+		os.Exit(h.failure)
+	}()
+	if code, answered := h.askAhead(config, cluster, operands); answered {
+		return code, true
+	}
+	return h.ask(socketPath(socket), config, cluster, operands, stderr)
+}
+
+func stopSignals() []os.Signal {
+	return []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP}
 }
 
 // say writes to the server's log, as far as that can be written to.
@@ -131,7 +159,7 @@ func (h hook) work(worker string, args []string, stderr io.Writer) int {
 	cmd.Stdout, cmd.Stderr = os.Stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
+	signal.Notify(stop, stopSignals()...)
 	if err := cmd.Start(); err != nil {
 		say(stderr, "lifeboat-wal %s: %v\n", h.name, err)
 		return h.failure

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lifeboat/internal/hookwire"
 )
 
 func hookNamed(t *testing.T, name string) hook {
@@ -110,6 +112,9 @@ func TestMain(m *testing.M) {
 	if script := os.Getenv("LIFEBOAT_WAL_TEST_WORKER"); script != "" {
 		os.Exit(hooks[1].work(script, nil, os.Stderr))
 	}
+	if os.Getenv("LIFEBOAT_WAL_TEST_HOOK") != "" {
+		os.Exit(run(os.Args[1:], os.Stderr))
+	}
 	os.Exit(m.Run())
 }
 
@@ -131,6 +136,34 @@ func TestARequestToStopIsAnsweredAndEndsTheWorker(t *testing.T) {
 	}
 	if _, err := os.Stat("/proc/" + pid); err == nil {
 		t.Errorf("the worker, process %s, goes on", pid)
+	}
+}
+
+func TestARequestToStopWhileOthersAreAskedIsAnswered(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"push": {"file"}, "fetch": {"000000010000000000000001", "file"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked := make(chan struct{})
+			socket := listen(t, func(hookwire.Request) *hookwire.Answer {
+				close(asked)
+				time.Sleep(time.Minute)
+				return nil
+			})
+			cmd := exec.Command(os.Args[0], append([]string{name, "--socket", socket}, args...)...)
+			cmd.Env = append(os.Environ(), "LIFEBOAT_WAL_TEST_HOOK=1")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			<-asked
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait() // the exit code is looked at below
+			if got := cmd.ProcessState.ExitCode(); got != hookNamed(t, name).failure {
+				t.Errorf("exit code %d", got)
+			}
+		})
 	}
 }
 

@@ -29,6 +29,8 @@ type app struct {
 	logLevel, logFormat             string
 	identityFile                    string // of the commands that have the flag
 	only                            string // name of the repository to use, of the commands that have the flag
+
+	loaded *config.Config // of the agent, whose configuration changes only when it is told so; else nil
 }
 
 // run carries out one command line and returns the exit code.
@@ -83,9 +85,9 @@ func (a *app) root() *cobra.Command {
 
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.demoCommand(), a.initCommand(), a.checkCommand(), a.pushCommand(), a.fetchCommand(), a.backupCommand(),
+		a.demoCommand(), a.initCommand(), a.checkCommand(), a.pushCommand(), a.fetchCommand(), a.aheadCommand(), a.backupCommand(),
 		a.listCommand(), a.restoreCommand(), a.verifyCommand(), a.censusCommand(), a.drillCommand(), a.keyCommand(),
-		a.syncCommand(),
+		a.syncCommand(), a.expireCommand(), a.agentCommand(),
 	}
 }
 
@@ -125,6 +127,9 @@ func (a *app) settle() error {
 
 // settings loads the configuration that the flags or the environment name.
 func (a *app) settings() (*config.Config, error) {
+	if a.loaded != nil {
+		return a.loaded, nil
+	}
 	return config.Load(a.settingsPath())
 }
 

@@ -80,5 +80,9 @@ func (a *app) fetch(ctx context.Context, name, destination string) (restore.Outc
 		return restore.Unknown, err
 	}
 	defer func() { a.owed(s).noteAway(s.cluster.Away()) }()
-	return restore.Fetch(ctx, s.cluster, name, destination, restore.FetchOptions{Logger: a.log})
+	outcome, err := restore.Fetch(ctx, s.cluster, name, destination, restore.FetchOptions{Logger: a.log})
+	if outcome == restore.Found {
+		a.startAhead(name, destination)
+	}
+	return outcome, err
 }

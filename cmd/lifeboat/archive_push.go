@@ -49,10 +49,17 @@ func (a *app) storeOptions(s *scene) catalog.StoreOptions {
 // settleCopies notes what the repositories that were away are owed, and once they are back brings them some of it.
 func (a *app) settleCopies(ctx context.Context, s *scene, result archive.PushResult) {
 	a.owed(s).note(result.Name, result.Copies)
-	for _, c := range result.Copies {
+	if allThere(result.Copies) {
+		a.pay(ctx, s)
+	}
+}
+
+// allThere says whether no repository was away.
+func allThere(copies []catalog.CopyResult) bool {
+	for _, c := range copies {
 		if c.Err != nil {
-			return
+			return false
 		}
 	}
-	a.pay(ctx, s)
+	return true
 }

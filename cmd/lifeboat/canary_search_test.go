@@ -164,8 +164,8 @@ type spy struct {
 
 const spyInterval = 3 * time.Millisecond
 
-// watch starts a spy.
-func watch(secrets *searcher, homes ...string) *spy {
+// spyOn starts a spy.
+func spyOn(secrets *searcher, homes ...string) *spy {
 	s := &spy{
 		secrets: secrets, homes: homes, titles: map[int]string{}, seen: map[string]bool{}, leaks: map[string]bool{},
 		holders: map[string]int{}, done: make(chan struct{}), ended: make(chan struct{}),

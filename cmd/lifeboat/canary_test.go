@@ -38,7 +38,7 @@ type aviary struct {
 func TestNoSecretShowsAnywhere(t *testing.T) {
 	t.Parallel()
 	a := newAviary(t)
-	a.spy = watch(newSearcher(append(a.secrets, a.rows)...), a.dir, a.server.DataDir)
+	a.spy = spyOn(newSearcher(append(a.secrets, a.rows)...), a.dir, a.server.DataDir)
 	t.Cleanup(func() {
 		if a.spy != nil {
 			a.spy.stop()

@@ -58,9 +58,7 @@ func (a *app) check(ctx context.Context) error {
 	k.openAll(ctx)
 	k.checkServer(ctx)
 	k.checkRepository(ctx)
-	if s.config.WAL.Stream {
-		k.add("streaming", "warn", "archive_timeout bounds what can be lost", "wal.stream is set, but this version archives whole segments only")
-	}
+	k.checkAgent(ctx)
 	if a.json() {
 		err = a.writeJSON(k.findings)
 	} else {

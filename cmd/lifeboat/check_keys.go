@@ -113,7 +113,7 @@ func (k *checker) openNewest(ctx context.Context, inventory *catalog.Inventory) 
 	if err != nil {
 		return "", fmt.Errorf("name the newest segment: %w", err)
 	}
-	_, err = k.scene.cluster.GetWAL(ctx, name, io.Discard)
+	_, err = k.scene.cluster.GetSegment(ctx, name, io.Discard)
 	return "segment " + name.String(), err
 }
 

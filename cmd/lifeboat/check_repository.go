@@ -23,12 +23,8 @@ func (k *checker) checkRepository(ctx context.Context) {
 	for _, p := range damages(inventory) {
 		k.add("repository", "fail", "lifeboat verify", "%v", p.Err)
 	}
-	for _, f := range inventory.Findings {
-		k.add("archiving", "fail", "find out which server is the primary, and stop the other one's archiving", "%s", tellFinding(f))
-	}
-	for _, g := range inventory.Gaps() {
-		k.add("gaps", "fail", "take a new backup: lifeboat backup", "timeline %d lacks WAL from %s to %s", g.Timeline, g.From, g.To)
-	}
+	k.checkConflicts(inventory)
+	k.checkGaps(inventory)
 	for _, label := range inventory.Unfinished {
 		k.add("backup", "warn", "the next backup removes it, unless it is running now", "%s is unfinished", label)
 	}

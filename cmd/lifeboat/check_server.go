@@ -52,6 +52,7 @@ func (k *checker) checkServer(ctx context.Context) {
 	k.checkSettings(f)
 	k.checkDataDirectory(f)
 	k.checkClock(f)
+	k.checkStream(ctx, conn, f)
 	if f.recovery {
 		k.add("archiving", "unproven", "run check on the primary", "the server is a standby, so no segment can be finished")
 		return

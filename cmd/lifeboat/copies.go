@@ -74,7 +74,7 @@ func (a *app) joinCopies(ctx context.Context, s *scene, u use) (err error) {
 			if err := c.open(ctx, a, u); err != nil {
 				return nil, err
 			}
-			return c.repository.Cluster(ctx, s.name)
+			return s.clusterIn(ctx, c.repository)
 		}})
 	}
 	s.cluster, err = catalog.OpenCopies(ctx, list...)

@@ -168,7 +168,7 @@ func (k *checker) checkOneHead(ctx context.Context, s *scene, inventory *catalog
 // addSetBack adds to a verification what each cluster once had and no longer has.
 func (a *app) addSetBack(ctx context.Context, s *scene, report *verify.Report) error {
 	for _, name := range s.settings.ClusterNames() {
-		one := &scene{settings: s.settings, repository: s.repository, name: name}
+		one := &scene{settings: s.settings, config: s.settings.Clusters[name], repository: s.repository, name: name}
 		if a.clusterName != "" && name != a.clusterName || !s.settings.Uses(name) {
 			continue
 		}

@@ -25,6 +25,7 @@ type initOptions struct {
 	endpoint, region                      string
 	pathStyle                             bool
 	recipients                            []string
+	stream                                bool
 }
 
 func (a *app) initCommand() *cobra.Command {
@@ -43,6 +44,7 @@ func (a *app) initCommand() *cobra.Command {
 	c.Flags().StringVar(&o.endpoint, "endpoint", "", "`URL` of a store that speaks the protocol of S3 or GCS, for a new configuration")
 	c.Flags().StringVar(&o.region, "region", "", "`REGION` of an s3:// bucket, for a new configuration")
 	c.Flags().BoolVar(&o.pathStyle, "path-style", false, "name the bucket in the path, as many stores of one's own want it, for a new configuration")
+	c.Flags().BoolVar(&o.stream, "stream", false, "let the agent stream WAL as it is written, for a new configuration")
 	c.Flags().StringVar(&o.connection, "connection", "host=/var/run/postgresql dbname=postgres", "connection `STRING` of the server, for a new configuration")
 	c.Flags().StringVar(&o.dataDirectory, "data-directory", "", "data `DIRECTORY` of the server, for a new configuration (default: asked of the server)")
 	return c
@@ -131,6 +133,9 @@ func newSettings(o initOptions, name string) string {
 	fmt.Fprintf(&text, "clusters:\n  %s:\n    connection: %q\n", name, o.connection)
 	if o.dataDirectory != "" {
 		fmt.Fprintf(&text, "    data_directory: %q\n", o.dataDirectory)
+	}
+	if o.stream {
+		text.WriteString("    wal: {stream: true, interval: 1s, durable: spool, spool_limit: 10GiB}\n")
 	}
 	text.WriteString("    backup: {schedule: \"0 2 * * *\"}\n    targets: {rows: 1%, restore_per_terabyte: 2h, rpo: 60s, warn_at: 70%}\n")
 	return text.String()
@@ -255,24 +260,38 @@ func (a *app) register(ctx context.Context, repository *catalog.Repository, name
 func (a *app) printSetUp(ctx context.Context, settings *config.Config) {
 	for _, name := range settings.ClusterNames() {
 		role, major := a.roleAndVersion(ctx, settings.Clusters[name])
-		a.say("\n# as a superuser of cluster %s\n%s\n", name, strings.Join(archive.Grants(major, role), "\n"))
-		a.say("\n# postgresql.conf, then restart\n%s\n", strings.Join(a.serverSettings(name), "\n"))
+		grants := archive.Grants(major, role)
+		if settings.Clusters[name].WAL.Stream {
+			grants = append(grants, archive.GrantReplication(role))
+			a.say("\n# pg_hba.conf of cluster %s, as your other lines do it\n%s\n", name, hbaLine(settings.Clusters[name], role))
+		}
+		a.say("\n# as a superuser of cluster %s\n%s\n", name, strings.Join(grants, "\n"))
+		a.say("\n# postgresql.conf, then restart\n%s\n", strings.Join(a.serverSettings(settings, name), "\n"))
 	}
 	a.say("\n# then\nlifeboat check\nlifeboat backup\n")
 }
 
 // serverSettings are the lines of postgresql.conf that hand the server's WAL to this installation.
-func (a *app) serverSettings(cluster string) []string {
+func (a *app) serverSettings(settings *config.Config, cluster string) []string {
 	path, err := filepath.Abs(a.settingsPath())
 	if err != nil {
 		path = a.settingsPath()
 	}
-	return []string{
+	socket := ""
+	if settings.Agent.Socket != config.DefaultSocket {
+		socket = fmt.Sprintf(` --socket "%s"`, settings.Agent.Socket)
+	}
+	lines := []string{
 		"wal_level = replica",
 		"archive_mode = on",
-		fmt.Sprintf("archive_command = '\"%s\" push --config \"%s\" --cluster %s %%p'", hookPath(), path, cluster),
+		fmt.Sprintf("archive_command = '\"%s\" push%s --config \"%s\" --cluster %s %%p'", hookPath(), socket, path, cluster),
 		"archive_timeout = 60s",
 	}
+	if settings.Clusters[cluster].WAL.Stream {
+		lines = append(lines, "max_wal_senders = 10", "max_replication_slots = 10",
+			"max_slot_wal_keep_size = 10GB    # what an agent that is away may cost pg_wal's disk; lifeboat check proposes a size")
+	}
+	return lines
 }
 
 // hookPath is the hook binary that lies beside this one.

@@ -35,6 +35,14 @@ type span struct {
 	To       wal.LSN        `json:"to_lsn"`
 }
 
+// missing is a gap: WAL that ought to be there, and why it is not.
+type missing struct {
+	span
+	Why    string    `json:"why"`            // empty where nothing says it
+	Since  time.Time `json:"since,omitzero"` // when it was noted; absent where only the hole shows it
+	Mended bool      `json:"mended"`         // a backup was made since: what lies behind its end can be reached
+}
+
 type window struct {
 	Timeline wal.TimelineID `json:"timeline"`
 	FromTime time.Time      `json:"from_time"`
@@ -48,7 +56,7 @@ type listing struct {
 	SystemIdentifier string          `json:"system_identifier"`
 	Backups          []backupSummary `json:"backups"`
 	WAL              []span          `json:"wal"`
-	Gaps             []span          `json:"gaps"`
+	Gaps             []missing       `json:"gaps"`
 	Windows          []window        `json:"windows"`
 	Unfinished       []string        `json:"unfinished"`
 	Problems         []string        `json:"problems"`
@@ -102,7 +110,7 @@ func summarise(r catalog.Record) backupSummary {
 func newListing(c *catalog.Cluster, inventory *catalog.Inventory) listing {
 	l := listing{
 		Cluster: c.Name(), SystemIdentifier: fmt.Sprint(c.Identity().SystemIdentifier),
-		Backups: []backupSummary{}, WAL: []span{}, Gaps: []span{}, Windows: []window{},
+		Backups: []backupSummary{}, WAL: []span{}, Gaps: []missing{}, Windows: []window{},
 		Unfinished: append([]string{}, inventory.Unfinished...), Problems: []string{}, Findings: []string{},
 	}
 	for _, r := range inventory.Backups {
@@ -112,7 +120,9 @@ func newListing(c *catalog.Cluster, inventory *catalog.Inventory) listing {
 		l.WAL = append(l.WAL, span{Timeline: run.Timeline, From: run.From, To: run.To})
 	}
 	for _, gap := range inventory.Gaps() {
-		l.Gaps = append(l.Gaps, span{Timeline: gap.Timeline, From: gap.From, To: gap.To})
+		l.Gaps = append(l.Gaps, missing{
+			span: span{Timeline: gap.Timeline, From: gap.From, To: gap.To}, Why: gap.Why, Since: gap.Since, Mended: inventory.Mended(gap),
+		})
 	}
 	for _, w := range inventory.Windows() {
 		l.Windows = append(l.Windows, window{Timeline: w.Timeline, FromTime: w.FromTime, ToTime: w.ToTime, FromLSN: w.FromLSN, ToLSN: w.ToLSN})
@@ -120,17 +130,22 @@ func newListing(c *catalog.Cluster, inventory *catalog.Inventory) listing {
 	for _, p := range damages(inventory) {
 		l.Problems = append(l.Problems, p.Err.Error())
 	}
-	for _, f := range inventory.Findings {
+	for _, f := range conflicts(inventory) {
 		l.Findings = append(l.Findings, tellFinding(f))
 	}
 	return l
+}
+
+// conflicts are the findings but for the ledger of gaps, which the gaps tell of as far as they are still open.
+func conflicts(inventory *catalog.Inventory) []catalog.Finding {
+	return slices.DeleteFunc(slices.Clone(inventory.Findings), func(f catalog.Finding) bool { return f.Kind == catalog.FindingGap })
 }
 
 func (a *app) tellListing(l listing) {
 	a.out.Printf("cluster %s, system identifier %s\n", l.Cluster, l.SystemIdentifier)
 	a.tellBackups(l.Backups)
 	a.tellSpans("WAL", l.WAL)
-	a.tellSpans("gaps: moments inside cannot be reached", l.Gaps)
+	a.tellGaps(l.Gaps)
 	a.tellWindows(l.Windows)
 	a.tellLacking(l.Repositories)
 	for _, label := range l.Unfinished {
@@ -169,6 +184,26 @@ func (a *app) tellSpans(title string, spans []span) {
 	}
 	a.out.Printf("\n%s\n", title)
 	a.out.Table([]term.Column{{Title: "timeline", Right: true}, {Title: "from"}, {Title: "to"}, {Title: "size", Right: true}}, rows)
+}
+
+func (a *app) tellGaps(gaps []missing) {
+	if len(gaps) == 0 {
+		return
+	}
+	rows := make([][]string, 0, len(gaps))
+	for _, g := range gaps {
+		since, why := "", "unknown"
+		if !g.Since.IsZero() {
+			since = stamp(g.Since)
+		}
+		if g.Why != "" {
+			why = g.Why
+		}
+		rows = append(rows, []string{fmt.Sprint(g.Timeline), g.From.String(), g.To.String(), term.Bytes(int64(g.To - g.From)), since, why})
+	}
+	a.out.Printf("\ngaps: moments inside, and from there to the end of the next backup, cannot be reached\n")
+	a.out.Table([]term.Column{{Title: "timeline", Right: true}, {Title: "from"}, {Title: "to"}, {Title: "size", Right: true},
+		{Title: "known since"}, {Title: "why"}}, rows)
 }
 
 func (a *app) tellWindows(windows []window) {

@@ -17,7 +17,7 @@ type scene struct {
 	bucket     *place
 	repository *catalog.Repository
 	name       string
-	config     *config.Cluster
+	config     *config.Cluster  // nil where the settings do not name it
 	cluster    *catalog.Cluster // nil where the repository does not know the cluster yet
 }
 
@@ -72,11 +72,20 @@ func (a *app) scene() (*scene, error) {
 
 // findCluster looks for the cluster in the repository, which may not know it.
 func (s *scene) findCluster(ctx context.Context) (err error) {
-	s.cluster, err = s.repository.Cluster(ctx, s.name)
+	s.cluster, err = s.clusterIn(ctx, s.repository)
 	if errors.Is(err, catalog.ErrNoCluster) {
 		return nil
 	}
 	return err
+}
+
+// clusterIn is the cluster in one of its repositories, written as the settings say, if they know it.
+func (s *scene) clusterIn(ctx context.Context, repository *catalog.Repository) (*catalog.Cluster, error) {
+	cluster, err := repository.Cluster(ctx, s.name)
+	if err != nil || s.config == nil {
+		return cluster, err
+	}
+	return cluster.Compressing(catalog.Compression(s.config.WAL.Compression)), nil
 }
 
 // openKnown is openScene for commands that work on what the repository holds.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lifeboat/storage"
+	"lifeboat/storage/catalog"
 )
 
 // probe tries every verb of a store on a small object of its own.
@@ -42,11 +43,11 @@ func verbs() []verb {
 }
 
 func newProbe(bucket *place, name string, now func() time.Time) *probe {
-	return &probe{bucket: bucket, now: now, key: "lifeboat-check/" + name, body: []byte("Lifeboat was here to see whether it can.\n")}
+	return &probe{bucket: bucket, now: now, key: catalog.ProbePrefix + name, body: []byte("Lifeboat was here to see whether it can.\n")}
 }
 
 func (p *probe) list(ctx context.Context) error {
-	for _, err := range p.bucket.List(ctx, "lifeboat-check/") {
+	for _, err := range p.bucket.List(ctx, catalog.ProbePrefix) {
 		return err
 	}
 	return nil

@@ -23,7 +23,9 @@ const rescuePage = "../../docs/rescue.md"
 
 func TestTheRescuePageRecoversAllThatWasArchived(t *testing.T) {
 	t.Parallel()
-	for name, install := range map[string]func(*testing.T) lost{"plain": plainInstallation, "sealed": sealedInstallation} {
+	for name, install := range map[string]func(*testing.T) lost{
+		"plain": plainInstallation, "sealed": sealedInstallation, "s2": s2Installation,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			in := install(t)
@@ -147,6 +149,27 @@ clusters:
 	return in
 }
 
+// s2Installation is a sealed one that goes over to s2 when it has stored some WAL.
+func s2Installation(t *testing.T) lost {
+	t.Helper()
+	in := sealedInstallation(t)
+	in.switchWAL()
+	in.write("lifeboat.yaml", strings.Replace(readText(t, in.config), "\n    data_directory:",
+		"\n    wal: {compression: s2}\n    data_directory:", 1))
+	buildTools(t, in.keys.tools, "../..", "github.com/klauspost/compress/s2/cmd/s2d")
+	return in
+}
+
+// buildTools builds programs that a module names into a directory.
+func buildTools(t *testing.T, into, module string, packages ...string) {
+	t.Helper()
+	build := exec.Command("go", append([]string{"build", "-buildvcs=false", "-o", into + "/"}, packages...)...)
+	build.Dir = module
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build %v: %v\n%s", packages, err, out)
+	}
+}
+
 // keyFiles are keys that the age and minisign tools have made.
 type keyFiles struct {
 	tools               string // directory of the tools
@@ -158,12 +181,7 @@ type keyFiles struct {
 func newKeyFiles(t *testing.T) keyFiles {
 	t.Helper()
 	dir := pgtest.TempDir(t)
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/",
-		"filippo.io/age/cmd/age", "filippo.io/age/cmd/age-keygen", "aead.dev/minisign/cmd/minisign")
-	build.Dir = "../../.ci/servers"
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build age and minisign: %v\n%s", err, out)
-	}
+	buildTools(t, dir, "../../.ci/servers", "filippo.io/age/cmd/age", "filippo.io/age/cmd/age-keygen", "aead.dev/minisign/cmd/minisign")
 	k := keyFiles{tools: dir, identity: dir + "/identity.txt", signing: dir + "/lifeboat.key", public: dir + "/lifeboat.pub"}
 	k.run(t, "age-keygen", "-o", k.identity)
 	k.recipient = k.run(t, "age-keygen", "-y", k.identity)

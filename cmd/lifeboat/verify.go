@@ -86,13 +86,14 @@ func (a *app) verifyOne(ctx context.Context, settings *config.Config, label stri
 	if err != nil {
 		return report, err
 	}
+	a.noteProof(ctx, s, report)
 	return report, a.addSetBack(ctx, s, &report)
 }
 
 // verifyEach verifies every repository by itself. One that cannot be read is not proven, and does not keep the others from
 // being read.
 func (a *app) verifyEach(ctx context.Context, views []*config.Config, label string) (verify.Report, error) {
-	var sum verify.Report
+	sum := verify.Report{Backups: []verify.Proven{}}
 	for _, view := range views {
 		report, err := a.verifyOne(storage.WithPatience(ctx, copyPatience), view, label)
 		if ctx.Err() != nil {
@@ -104,6 +105,10 @@ func (a *app) verifyEach(ctx context.Context, views []*config.Config, label stri
 		for _, f := range report.Findings {
 			f.Object = "repository " + view.Repository.Name.Value + ", " + f.Object
 			sum.Findings = append(sum.Findings, f)
+		}
+		for _, b := range report.Backups {
+			b.Repository = view.Repository.Name.Value
+			sum.Backups = append(sum.Backups, b)
 		}
 		sum.Objects += report.Objects
 		sum.Bytes += report.Bytes

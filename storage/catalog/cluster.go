@@ -25,7 +25,9 @@ type Cluster struct {
 	identity Identity
 	root     string // what the keys of its data start with
 	codecs   *codecs
-	copies   *copies // of which this is the sum; nil where there is one repository only
+
+	compression Compression // of new WAL objects; zstd where empty
+	copies      *copies     // of which this is the sum; nil where there is one repository only
 }
 
 // clusterBody is the body of a cluster's document.
@@ -82,7 +84,7 @@ func (r *Repository) Cluster(ctx context.Context, name string) (*Cluster, error)
 		name:     name,
 		identity: body.Identity,
 		root:     clusterRoot(name, body.SystemIdentifier),
-		codecs:   new(codecs),
+		codecs:   newCodecs(),
 	}, nil
 }
 

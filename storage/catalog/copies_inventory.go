@@ -43,7 +43,7 @@ func (s *copies) inventory(ctx context.Context, c *Cluster) (*Inventory, error) 
 	// Runs come second: where a copy has WAL and no backup, the others' backups say how much of it is worth a look.
 	runs := askEach(ctx, s.only(parts), false, func(ctx context.Context, one *Cluster) (*Inventory, error) {
 		part := &Inventory{Cluster: one.name, Identity: one.identity, Backups: inv.Backups}
-		return part, one.take(ctx, part, one.takeRuns)
+		return part, one.take(ctx, part, one.takePieces, one.takeWholeRuns)
 	})
 	if parts, err = inv.reached(runs); err != nil {
 		return nil, err
@@ -52,6 +52,9 @@ func (s *copies) inventory(ctx context.Context, c *Cluster) (*Inventory, error) 
 		inv.addRuns(part.value)
 	}
 	inv.Runs = joinRuns(inv.Runs)
+	if err := c.addTailRuns(ctx, inv, unionOfPieces(parts)); err != nil {
+		return nil, fmt.Errorf("take inventory of cluster %s: %w", c.name, err)
+	}
 	return inv, nil
 }
 
@@ -96,7 +99,7 @@ func (inv *Inventory) addDocuments(part *Inventory) {
 		inv.damagedHistories[tli] = true
 	}
 	for _, finding := range part.Findings {
-		if !slices.ContainsFunc(inv.Findings, func(f Finding) bool { return f.id() == finding.id() }) {
+		if !slices.ContainsFunc(inv.Findings, func(f Finding) bool { return f.ID() == finding.ID() }) {
 			inv.Findings = append(inv.Findings, finding)
 		}
 	}

@@ -53,8 +53,9 @@ type StoreOptions struct {
 // CopyResult is what became of a file in one copy.
 type CopyResult struct {
 	Copy   string
-	Stored bool  // false: the same file was there already, or Err says why not
-	Err    error // errors.Is finds ErrNotTried
+	Stored bool   // false: the same file was there already, or Err says why not
+	SHA256 string // of the file that is durable there, hexadecimal; empty where Err is not nil
+	Err    error  // errors.Is finds ErrNotTried
 }
 
 // ErrNotTried says that a copy was left out, see StoreOptions.Later.
@@ -63,12 +64,20 @@ var ErrNotTried = errors.New("not tried, as it could not be reached a moment ago
 // errLate says that a copy was not waited for.
 var errLate = errors.New("not waited for any longer, since the file is safe elsewhere")
 
+// Repositories is how many copies of the cluster there are.
+func (c *Cluster) Repositories() int {
+	if c.copies == nil {
+		return 1
+	}
+	return len(c.copies.list)
+}
+
 // StoreWAL is PutWAL into each copy at the same time, and returns what became of it in each, the nearest first. Of a
 // cluster with one copy there is one result.
 func (c *Cluster) StoreWAL(ctx context.Context, f WALFile, now time.Time, o StoreOptions) []CopyResult {
 	if c.copies == nil {
-		stored, err := c.PutWAL(ctx, f, now)
-		return []CopyResult{{Copy: c.bucket.Location(), Stored: stored, Err: err}}
+		sum, stored, err := c.storeFile(ctx, f, now)
+		return []CopyResult{{Copy: c.bucket.Location(), Stored: stored, SHA256: sum, Err: err}}
 	}
 	s := &storing{copies: c.copies, file: f, now: now, options: o, results: make([]CopyResult, len(c.copies.list))}
 	s.options.Durable = max(1, o.Durable)
@@ -104,13 +113,15 @@ func (s *storing) store(ctx context.Context, into []int) {
 	var group errgroup.Group
 	for _, i := range into {
 		group.Go(func() error {
-			stored, err := tryCopy(ctx, s.copies, s.copies.list[i], func(ctx context.Context, c *Cluster) (bool, error) {
-				return c.PutWAL(ctx, s.file, s.now)
+			result := &s.results[i]
+			sum, err := tryCopy(ctx, s.copies, s.copies.list[i], func(ctx context.Context, c *Cluster) (sum string, err error) {
+				sum, result.Stored, err = c.storeFile(ctx, s.file, s.now)
+				return sum, err
 			})
 			if err != nil && errors.Is(context.Cause(ctx), errLate) {
 				err = fmt.Errorf("%w: %w", errLate, err)
 			}
-			s.results[i].Stored, s.results[i].Err = stored, err
+			result.SHA256, result.Err = sum, err
 			if err == nil && int(s.durable.Add(1)) == s.options.Durable && s.options.Grace > 0 {
 				timer := time.AfterFunc(s.options.Grace, func() { cancel(errLate) })
 				context.AfterFunc(ctx, func() { timer.Stop() })

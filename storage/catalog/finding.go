@@ -25,10 +25,12 @@ type Finding struct {
 	Time   time.Time `json:"time"` // when it was first seen
 	Name   string    `json:"name"` // the file that it is about
 	Detail string    `json:"detail"`
+
+	Lost *LostWAL `json:"lost,omitempty"` // of the kind FindingGap, nil for all others
 }
 
-// id is the same for the same finding, whenever it is seen: a server that tries again for days leaves one document.
-func (f Finding) id() string {
+// ID names the finding's document, findings/<id>.json. It is the same for the same finding, whenever it is seen: a server that tries again for days leaves one document.
+func (f Finding) ID() string {
 	sum := sha256.Sum256([]byte(f.Kind + "\x00" + f.Name + "\x00" + f.Detail))
 	return f.Kind + "-" + hex.EncodeToString(sum[:16])
 }
@@ -45,7 +47,7 @@ func (c *Cluster) PutFinding(ctx context.Context, f Finding) error {
 	if c.copies != nil {
 		return put(ctx, c.copies, func(ctx context.Context, c *Cluster) error { return c.PutFinding(ctx, f) })
 	}
-	err := c.claimDocument(ctx, c.findingKey(f.id()), kindFinding, f)
+	err := c.claimDocument(ctx, c.findingKey(f.ID()), kindFinding, f)
 	if err != nil && !errors.Is(err, storage.ErrExists) {
 		return fmt.Errorf("store finding about %s: %w", f.Name, err)
 	}
@@ -67,19 +69,30 @@ func (c *Cluster) Findings(ctx context.Context) ([]Finding, error) {
 	return found, nil
 }
 
+// readFinding proves that the object at key is a finding that belongs there.
+func (c *Cluster) readFinding(ctx context.Context, key string) (Finding, error) {
+	var f Finding
+	if err := c.getDocument(ctx, key, kindFinding, &f); err != nil {
+		return f, err
+	}
+	if key != c.findingKey(f.ID()) {
+		return f, damaged(key, "holds finding %s", f.ID())
+	}
+	if err := f.checkLost(); err != nil {
+		return f, &DamagedError{Key: key, Detail: "lost WAL", Err: err}
+	}
+	return f, nil
+}
+
 // findings reads what can be read and says what is damaged.
 func (c *Cluster) findings(ctx context.Context) ([]Finding, []Problem, error) {
 	var found []Finding
 	problems, err := c.eachDocument(ctx, c.findingPrefix(), func(key string) error {
-		var f Finding
-		if err := c.getDocument(ctx, key, kindFinding, &f); err != nil {
-			return err
+		f, err := c.readFinding(ctx, key)
+		if err == nil {
+			found = append(found, f)
 		}
-		if key != c.findingKey(f.id()) {
-			return damaged(key, "holds finding %s", f.id())
-		}
-		found = append(found, f)
-		return nil
+		return err
 	})
 	slices.SortStableFunc(found, func(a, b Finding) int {
 		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Name, b.Name))

@@ -3,6 +3,7 @@ package catalog
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"lifeboat/internal/wal"
 )
@@ -11,17 +12,50 @@ import (
 type Gap struct {
 	Timeline wal.TimelineID
 	From, To wal.LSN
+	Why      string    // as the ledger has it; empty where only what is missing shows the gap
+	Since    time.Time // when the ledger first took note of it; zero where it did not
+}
+
+// Mended says whether a backup was begun behind the gap, on its timeline or on one that came from that: from the end of
+// that backup on, every moment can be reached again.
+func (inv *Inventory) Mended(gap Gap) bool {
+	return slices.ContainsFunc(inv.Backups, func(b Record) bool {
+		history, known := inv.History(b.Timeline)
+		_, to, onPath := history.Span(gap.Timeline)
+		return known && onPath && b.StartLSN >= gap.To && (to == 0 || gap.From < to)
+	})
+}
+
+// Holds says whether the repository has the segment whole.
+func (inv *Inventory) Holds(name wal.FileName) bool {
+	start := name.Start(inv.Identity.WALSegmentSize)
+	run, ok := inv.runWith(name.Timeline, start)
+	return ok && (run.Tail == 0 || start+wal.LSN(inv.Identity.WALSegmentSize) != run.To)
+}
+
+// GapBehind is the first gap on the way to a timeline that ends behind the position; false where there is none.
+func (inv *Inventory) GapBehind(tli wal.TimelineID, at wal.LSN) (Gap, bool) {
+	history, known := inv.History(tli)
+	var first Gap
+	for _, gap := range inv.Gaps() {
+		_, to, onPath := history.Span(gap.Timeline)
+		if known && onPath && gap.To > at && (to == 0 || gap.From < to) && (first.To == 0 || gap.From < first.From) {
+			first = gap
+		}
+	}
+	return first, first.To != 0
 }
 
 // Gaps are the holes between the first and the last WAL that a timeline is known to have had: by its segments, by the
-// backups made on it, and by the timelines that branched off from it. By timeline and position.
+// backups made on it, and by the timelines that branched off from it; and what the ledger says was lost, as far as it was
+// not filled since. By timeline and position.
 func (inv *Inventory) Gaps() []Gap {
 	expected := inv.expected()
 	var gaps []Gap
 	for _, tli := range slices.Sorted(maps.Keys(expected)) {
 		gaps = append(gaps, inv.holes(tli, expected[tli])...)
 	}
-	return gaps
+	return mergeGaps(append(gaps, inv.lostGaps()...))
 }
 
 // stretch is a range of positions, at segment boundaries.

@@ -41,7 +41,9 @@ type Inventory struct {
 
 	newestBackup string                               // label, of the listing
 	records      map[string]string                    // SHA-256 of the record documents, hexadecimal, by label
-	lastSegments map[wal.TimelineID]wal.SegmentNumber // of the listing
+	lastSegments map[wal.TimelineID]wal.SegmentNumber // of the listing, those that are whole
+	tails        map[wal.FileName]TailRange           // last piece of the segments that tails stand for
+	pieces       storedTails                          // of one of several copies: all, which only together say more
 }
 
 // WALRun is a stretch of WAL segments of one timeline without a hole.
@@ -49,6 +51,8 @@ type WALRun struct {
 	Timeline wal.TimelineID
 	From     wal.LSN // start of the first segment
 	To       wal.LSN // end of the last segment, exclusive
+	// Tail is where the last segment ends that was received, where it is not whole: only its tail is stored. Otherwise zero.
+	Tail wal.LSN
 
 	// What the headers of the last segments say: the last record that is there completely, and the latest times (see
 	// wal.Summary). Zero where no segment behind the first backup's end has any.
@@ -170,15 +174,28 @@ func (c *Cluster) readHistory(ctx context.Context, tli wal.TimelineID) (wal.Time
 
 // takeRuns joins the listed segments to runs, and completes each from its last headers.
 func (c *Cluster) takeRuns(ctx context.Context, inv *Inventory) error {
+	// Tails come first: one that is dropped meanwhile has its segment among those that are listed then.
+	tails, err := c.tails(ctx)
+	if err != nil {
+		return err
+	}
+	return c.takeRunsWith(ctx, inv, tails)
+}
+
+// takeRunsWith is takeRuns with the tails that were found before.
+func (c *Cluster) takeRunsWith(ctx context.Context, inv *Inventory, tails storedTails) error {
 	segments, err := c.segments(ctx)
 	if err != nil {
 		return err
 	}
 	inv.lastSegments = map[wal.TimelineID]wal.SegmentNumber{}
+	for tli, numbers := range segments {
+		inv.lastSegments[tli] = slices.Max(numbers)
+	}
+	inv.addTails(segments, tails)
 	for _, tli := range slices.Sorted(maps.Keys(segments)) {
 		numbers := segments[tli]
 		slices.Sort(numbers)
-		inv.lastSegments[tli] = numbers[len(numbers)-1]
 		for len(numbers) > 0 {
 			n := runLength(numbers)
 			span := segmentSpan{timeline: tli, first: numbers[0], last: numbers[n-1]}

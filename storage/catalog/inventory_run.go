@@ -27,17 +27,18 @@ func (c *Cluster) takeRun(ctx context.Context, inv *Inventory, s segmentSpan) er
 	}
 	for number := s.last; number >= s.first && c.wantsMore(inv, run, number); number-- {
 		name := wal.SegmentFile(s.timeline, number, c.identity.WALSegmentSize)
-		h, err := c.WALHeader(ctx, name)
+		key, h, err := c.runHeader(ctx, inv, name)
 		if isProblem(err) || errors.Is(err, storage.ErrNotFound) {
-			inv.noteHole(c.walKey(name), err)
+			inv.noteHole(key, err)
 			return c.splitRun(ctx, inv, s, number)
 		}
 		if err != nil {
 			return err
 		}
-		inv.noteLocked(c.walKey(name), h.Locked)
+		inv.noteLocked(key, h.Locked)
 		run.learn(h.Summary)
 	}
+	run.Tail = inv.tailEnd(wal.SegmentFile(s.timeline, s.last, c.identity.WALSegmentSize))
 	inv.Runs = append(inv.Runs, run)
 	return nil
 }

@@ -17,6 +17,10 @@ const (
 	historySuffix  = ".history"
 )
 
+// ProbePrefix is what the keys of the objects start with by which a store is tried. None is part of the repository, and
+// nobody needs one that is left.
+const ProbePrefix = "lifeboat-check/"
+
 // maxName is the longest name of a cluster, in bytes.
 const maxName = 63
 
@@ -54,11 +58,12 @@ func clusterRoot(name string, systemIdentifier uint64) string {
 	return fmt.Sprintf("%s%s/%d/", clustersPrefix, name, systemIdentifier)
 }
 
-func (c *Cluster) walPrefix() string       { return c.root + "wal/" }
-func (c *Cluster) timelinesPrefix() string { return c.root + "timelines/" }
-func (c *Cluster) censusPrefix() string    { return c.root + "censuses/" }
-func (c *Cluster) drillPrefix() string     { return c.root + "drills/" }
-func (c *Cluster) findingPrefix() string   { return c.root + "findings/" }
+func (c *Cluster) walPrefix() string          { return c.root + "wal/" }
+func (c *Cluster) timelinesPrefix() string    { return c.root + "timelines/" }
+func (c *Cluster) censusPrefix() string       { return c.root + "censuses/" }
+func (c *Cluster) drillPrefix() string        { return c.root + "drills/" }
+func (c *Cluster) findingPrefix() string      { return c.root + "findings/" }
+func (c *Cluster) verificationPrefix() string { return c.root + "verifications/" }
 
 // walTimelinePrefix is what the keys of a timeline's segments start with.
 func (c *Cluster) walTimelinePrefix(tli wal.TimelineID) string {
@@ -75,6 +80,9 @@ func (c *Cluster) walKey(name wal.FileName) string {
 
 func (c *Cluster) censusKey(id string) string  { return c.censusPrefix() + id + documentSuffix }
 func (c *Cluster) findingKey(id string) string { return c.findingPrefix() + id + documentSuffix }
+func (c *Cluster) verificationKey(id string) string {
+	return c.verificationPrefix() + id + documentSuffix
+}
 
 // drillKey is the key of one of the files that a drill leaves.
 func (c *Cluster) drillKey(id, file string) string { return c.drillPrefix() + id + "/" + file }

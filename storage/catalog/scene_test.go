@@ -59,7 +59,7 @@ func (s *scene) faulty(t *testing.T, rules ...fault.Rule) *Cluster {
 // through is the scene's cluster seen through another bucket.
 func (s *scene) through(b storage.Bucket) *Cluster {
 	c := *s.cluster
-	c.store, c.codecs = newStore(b, s.repo.keys, s.repo.sealed), new(codecs)
+	c.store, c.codecs = newStore(b, s.repo.keys, s.repo.sealed), newCodecs()
 	return &c
 }
 

@@ -49,14 +49,14 @@ type Damage struct {
 // Of sealed objects that cannot be opened, and of signatures where no key is trusted, it proves what can be proven without,
 // and says which they are.
 //
-// An object that could not be read, or that a newer Lifeboat made, is an error and not a damage; then the report is
+// What expires meanwhile is passed over. An object that could not be read, or that a newer Lifeboat made, is an error and not a damage; then the report is
 // what was found until then. A backup of options that is in no cluster is storage.ErrNotFound.
 func (r *Repository) Scrub(ctx context.Context, opts ScrubOptions) (ScrubReport, error) {
 	tree, err := r.listTree(ctx, opts)
 	if err != nil {
 		return ScrubReport{}, fmt.Errorf("scrub: %w", err)
 	}
-	s := newScrubber(ctx, opts, tree)
+	s := newScrubber(ctx, opts, tree, r.bucket)
 	s.group.Go(func() error { return r.scrubTree(s, opts, tree) })
 	err = s.group.Wait()
 	if err != nil {
@@ -102,11 +102,12 @@ func (r *Repository) scrubCluster(s *scrubber, opts ScrubOptions, name string, k
 	if c == nil || err != nil {
 		return err
 	}
-	cs := &clusterScrub{scrubber: s, cluster: c, backups: map[string][]string{}, drills: map[string][]string{}}
+	cs := &clusterScrub{scrubber: s, cluster: c, backups: map[string][]string{}, drills: map[string][]string{}, tails: storedTails{}}
 	for _, key := range keys {
 		cs.take(key)
 	}
 	cs.checkDrills()
+	cs.checkTails()
 	return cs.checkBackups()
 }
 

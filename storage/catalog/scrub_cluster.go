@@ -14,6 +14,7 @@ type clusterScrub struct {
 	cluster *Cluster
 	backups map[string][]string // names below backups/<label>/, by label
 	drills  map[string][]string // names below drills/<id>/, by id
+	tails   storedTails
 }
 
 // take checks an object that stands for itself, and puts those aside that belong together.
@@ -22,12 +23,20 @@ func (s *clusterScrub) take(key string) {
 	if key == clusterKey(c.name) {
 		return // checked already
 	}
-	if document, ok := c.censusOfSignature(key); ok {
+	if document, ok := c.documentOfSignature(key); ok {
 		s.checkSignature(document)
 		return
 	}
 	if name, ok := c.parseWALKey(key); ok {
 		s.checkWAL(key, name)
+		return
+	}
+	if segment, r, ok := c.parseTailKey(key); ok {
+		s.tails[segment] = append(s.tails[segment], r)
+		return
+	}
+	if c.isLeaseKey(key) {
+		s.check(key, damageDocument, func(ctx context.Context) error { return c.checkLeaseObject(ctx, key) })
 		return
 	}
 	if label, name, ok := c.splitBackupKey(key); ok {
@@ -38,6 +47,13 @@ func (s *clusterScrub) take(key string) {
 		s.check(key, damageDocument, func(ctx context.Context) error {
 			_, err := c.Census(ctx, id)
 			return err
+		})
+		return
+	}
+	if _, ok := idOfDocument(key, c.verificationPrefix()); ok {
+		s.check(key, damageDocument, func(ctx context.Context) error {
+			_, err := c.readVerification(ctx, key)
+			return ignoreAbsence(err)
 		})
 		return
 	}
@@ -60,14 +76,8 @@ func idOfDocument(key, prefix string) (string, bool) {
 }
 
 func (c *Cluster) checkFinding(ctx context.Context, key string) error {
-	var f Finding
-	if err := c.getDocument(ctx, key, kindFinding, &f); err != nil {
-		return err
-	}
-	if key != c.findingKey(f.id()) {
-		return damaged(key, "holds finding %s", f.id())
-	}
-	return nil
+	_, err := c.readFinding(ctx, key)
+	return err
 }
 
 // checkDrills checks what the drills have left.

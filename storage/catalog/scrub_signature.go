@@ -10,11 +10,12 @@ func (e *UnsignedError) reason() string {
 	return strings.TrimPrefix(e.Error(), "document "+e.Key+" ")
 }
 
-// censusOfSignature is the key of the census whose signature lies at key.
-func (c *Cluster) censusOfSignature(key string) (string, bool) {
+// documentOfSignature is the key of the census or verification whose signature lies at key.
+func (c *Cluster) documentOfSignature(key string) (string, bool) {
 	document, ok := strings.CutSuffix(key, signatureSuffix)
 	_, census := idOfDocument(document, c.censusPrefix())
-	return document, ok && census
+	_, verification := idOfDocument(document, c.verificationPrefix())
+	return document, ok && (census || verification)
 }
 
 // checkSignature finds a signature whose document is not there. All others are checked with their documents, if any key

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"lifeboat/storage"
 	"lifeboat/storage/catalog/seal"
 )
 
@@ -29,14 +30,15 @@ type scrubber struct {
 	group    *errgroup.Group
 	progress func(ScrubProgress)
 	sizes    map[string]int64 // of the objects, by key
+	bucket   storage.Bucket
 
 	mu     sync.Mutex
 	report ScrubReport
 	count  ScrubProgress
 }
 
-func newScrubber(ctx context.Context, opts ScrubOptions, tree objectTree) *scrubber {
-	s := &scrubber{progress: opts.Progress, sizes: tree.sizes}
+func newScrubber(ctx context.Context, opts ScrubOptions, tree objectTree, bucket storage.Bucket) *scrubber {
+	s := &scrubber{progress: opts.Progress, sizes: tree.sizes, bucket: bucket}
 	for _, size := range tree.sizes {
 		s.count.ObjectsTotal++
 		s.count.BytesTotal += size
@@ -62,6 +64,9 @@ func (s *scrubber) checkNow(key, kind string, check func(context.Context) error)
 	err := check(s.ctx)
 	var damage *DamagedError
 	var unsigned *UnsignedError
+	if s.wentAway(key, err) {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -78,6 +83,44 @@ func (s *scrubber) checkNow(key, kind string, check func(context.Context) error)
 	}
 	s.passed(key)
 	return nil
+}
+
+// wentAway says whether err only means that an object expired since it was listed.
+func (s *scrubber) wentAway(key string, err error) bool {
+	var damage *DamagedError
+	var unsigned *UnsignedError
+	switch {
+	case errors.As(err, &damage):
+		key = cmp.Or(damage.Key, key)
+	case errors.As(err, &unsigned):
+		key = unsigned.Key
+	default:
+		return errors.Is(err, storage.ErrNotFound)
+	}
+	document, ok := standingFor(key)
+	if _, listed := s.sizes[document]; !ok || !listed {
+		return false
+	}
+	_, err = s.bucket.Stat(s.ctx, document)
+	return errors.Is(err, storage.ErrNotFound)
+}
+
+// standingFor is the key of what expiry removes before the object at key, or the object itself. It is false for what never
+// expires.
+func standingFor(key string) (string, bool) {
+	parts := strings.SplitN(key, "/", 6)
+	if len(parts) < 5 {
+		return "", false
+	}
+	switch parts[3] {
+	case "backups":
+		parts = append(parts[:5:5], recordFile)
+	case "drills":
+		parts = append(parts[:5:5], evidenceFile)
+	case "timelines":
+		return "", false
+	}
+	return strings.Join(parts, "/"), true
 }
 
 // unproven notes objects that cannot be checked at all, and are not read.

@@ -216,7 +216,7 @@ func TestANoteAboutAnotherFileIsDamage(t *testing.T) {
 	f := segment(t, segmentName, "")
 	plain := *s.cluster
 	plain.store = newStore(s.bucket, Keys{}, false)
-	object := must(plain.encodeWAL(f, sceneTime))(t)
+	object := must(plain.encodeWAL(t.Context(), f, sceneTime))(t)
 	var payload bytes.Buffer
 	sealing := must(s.repo.keys.Recipients.NewNoted(&payload))(t)
 	if _, err := io.Copy(sealing, object.parts.reader()); err != nil {
@@ -445,7 +445,7 @@ func TestScrubWithoutAnIdentitySaysWhatItCouldNotProve(t *testing.T) {
 	}
 	for _, key := range s.keys(t) {
 		plain := key == repositoryKey || strings.HasSuffix(key, clusterFile) || strings.HasSuffix(key, startedFile) ||
-			strings.Contains(key, "/findings/") || strings.HasSuffix(key, signatureSuffix)
+			strings.Contains(key, "/findings/") || strings.Contains(key, "/leases/") || strings.Contains(key, "/verifications/") || strings.HasSuffix(key, signatureSuffix)
 		if slices.Contains(unproven, key) == plain {
 			t.Errorf("%s: unproven %v", key, !plain)
 		}
@@ -557,8 +557,8 @@ func TestSealedEvidenceIsStoredAgainAfterAnInterruption(t *testing.T) {
 func TestLargeSealedSegmentsGoOverADisk(t *testing.T) {
 	t.Parallel()
 	s := newSealedScene(t, newKeys(t))
-	s.cluster.codecs.spools.Put(&byteSpool{limit: 1000})
-	s.cluster.codecs.spools.Put(&byteSpool{limit: 100})
+	s.cluster.codecs.spools.put(&byteSpool{limit: 1000})
+	s.cluster.codecs.spools.put(&byteSpool{limit: 100})
 	f := soundSegment(t, "000000010000000000000001")
 	content := contentOf(t, f)
 	for i := range 100_000 {

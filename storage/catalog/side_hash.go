@@ -31,6 +31,16 @@ func (s *sideHash) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// borrow is Write without a copy: p must stay as it is until wait returns.
+func (s *sideHash) borrow(p []byte) {
+	s.wait()
+	s.busy.Go(func() {
+		for _, sum := range s.sums {
+			sum.Write(p)
+		}
+	})
+}
+
 // wait returns when all that was written is hashed.
 func (s *sideHash) wait() { s.busy.Wait() }
 

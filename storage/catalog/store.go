@@ -21,6 +21,7 @@ type store struct {
 }
 
 func newStore(b storage.Bucket, keys Keys, sealed bool) *store {
+	b = witnessed{b}
 	return &store{bucket: b, keys: keys, sealed: sealed, source: seal.NewSource(b, keys.Identities)}
 }
 

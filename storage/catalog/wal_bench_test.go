@@ -24,7 +24,7 @@ func BenchmarkPutWAL(b *testing.B) {
 	for name, keys := range map[string]Keys{"plain": {}, "sealed": {Recipients: recipients}} {
 		b.Run(name, func(b *testing.B) {
 			identity := Identity{SystemIdentifier: 1, WALSegmentSize: wal.DefaultSegmentSize}
-			c := &Cluster{name: "main", identity: identity, root: "clusters/main/1/", store: newStore(sink{}, keys, false), codecs: new(codecs)}
+			c := &Cluster{name: "main", identity: identity, root: "clusters/main/1/", store: newStore(sink{}, keys, false), codecs: newCodecs()}
 			b.SetBytes(f.Size)
 			for b.Loop() {
 				if _, err := c.PutWAL(b.Context(), f, sceneTime); err != nil {

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -25,11 +26,13 @@ type walObject struct {
 	digest *walDigest // nil where the object is not sealed, or the secret not known
 	parts  chain
 	spools []*byteSpool // that the parts lie in
+	weight int64        // of what is held of codecs.sending
 }
 
-// encodeWAL reads the file once and makes its object. The caller frees it.
-func (c *Cluster) encodeWAL(f WALFile, now time.Time) (walObject, error) {
-	object, history, err := c.encodePlainWAL(f, now)
+// encodeWAL reads the file once and makes its object, and keeps the file open until there is room for that. The caller frees
+// it.
+func (c *Cluster) encodeWAL(ctx context.Context, f WALFile, now time.Time) (walObject, error) {
+	object, history, err := c.encodePlainWAL(ctx, f, now)
 	if err == nil && c.seals() {
 		err = c.sealWAL(&object, history)
 	}
@@ -47,17 +50,18 @@ func (c *Cluster) spool(object *walObject) *byteSpool {
 	return spool
 }
 
-// freeWAL takes the spools of an object back.
+// freeWAL takes the memory of an object back.
 func (c *Cluster) freeWAL(object walObject) {
+	c.codecs.sending.Release(object.weight)
 	for _, spool := range object.spools {
 		c.codecs.putSpool(spool)
 	}
 }
 
 // encodePlainWAL makes the object in plain: header frame, one zstd frame, trailer frame.
-func (c *Cluster) encodePlainWAL(f WALFile, now time.Time) (object walObject, history []wal.HistoryEntry, err error) {
+func (c *Cluster) encodePlainWAL(ctx context.Context, f WALFile, now time.Time) (object walObject, history []wal.HistoryEntry, err error) {
 	content := c.spool(&object)
-	read, err := c.compressWAL(f, content)
+	read, err := c.compressWAL(ctx, f, &object, content)
 	if err != nil {
 		return object, nil, err
 	}
@@ -68,7 +72,9 @@ func (c *Cluster) encodePlainWAL(f WALFile, now time.Time) (object walObject, hi
 		Size:             f.Size,
 		SHA256:           hex.EncodeToString(read.sums.sha256()),
 		ArchivedAt:       now.UTC(),
+		Compression:      c.compression,
 		Summary:          f.Summary,
+		piece:            f.piece,
 	}
 	frame, err := encodeWALHeader(object.header)
 	if err != nil {
@@ -106,6 +112,10 @@ func (c *Cluster) sealWAL(object *walObject, history []wal.HistoryEntry) error {
 		return err
 	}
 	object.parts = chain{sectionOf(header), payload.reader()}
+	c.codecs.putSpool(object.spools[0]) // of what was sealed
+	object.spools = object.spools[1:]
+	c.codecs.sending.Release(object.weight / 2)
+	object.weight -= object.weight / 2
 	return nil
 }
 
@@ -118,7 +128,7 @@ func noteWAL(sealing *seal.Noted, note walNote) ([]byte, error) {
 		return nil, err
 	}
 	note.Stanzas = sumOfStanzas(bare)
-	line, err := encodeDocument(kindSealedWAL, note)
+	line, err := encodeDocument(note.kind(), note)
 	if err != nil {
 		return nil, err
 	}
@@ -132,9 +142,9 @@ type readWAL struct {
 	text bytes.Buffer // of a history file
 }
 
-// compressWAL compresses the file into dst and hashes it on the way. A file that does not have the size that it says is
-// errChanged.
-func (c *Cluster) compressWAL(f WALFile, dst io.Writer) (*readWAL, error) {
+// compressWAL compresses the file into dst and hashes it on the way, and then waits until the object may be held. A file
+// that does not have the size that it says is errChanged.
+func (c *Cluster) compressWAL(ctx context.Context, f WALFile, object *walObject, dst *byteSpool) (*readWAL, error) {
 	read, err := c.newReadWAL(f)
 	if err != nil {
 		return nil, err
@@ -143,13 +153,59 @@ func (c *Cluster) compressWAL(f WALFile, dst io.Writer) (*readWAL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	in := io.TeeReader(src, read.sums)
-	if f.Name.Kind == wal.History {
-		in = io.TeeReader(in, &read.text)
+	to, done, err := c.codecs.compressor(c.compression, dst, f.Size)
+	if err != nil {
+		return nil, errors.Join(err, src.Close())
 	}
-	err = c.compress(dst, in, f.Size)
+	defer done()
+	n, err := read.copy(to, src, f)
 	read.sums.wait()
+	err = ended(to, n, f.Size, err)
+	if err == nil && f.piece == nil { // a piece is small, and must not wait behind a backlog
+		err = c.admit(ctx, object, dst.size)
+	}
 	return read, errors.Join(err, src.Close())
+}
+
+// admit waits until there is room for an object of the size; what is to be sealed takes twice as much until it is.
+func (c *Cluster) admit(ctx context.Context, object *walObject, size int64) error {
+	if c.seals() {
+		size *= 2
+	}
+	weight := min(size, sendingMemory)
+	if err := c.codecs.sending.Acquire(ctx, weight); err != nil {
+		return fmt.Errorf("wait for the files before: %w", err)
+	}
+	object.weight = weight
+	return nil
+}
+
+// ended ends the compression of n bytes, which must be as many as were announced.
+func ended(to io.Closer, n, size int64, err error) error {
+	if err == nil && n != size {
+		err = fmt.Errorf("%d bytes where %d were announced: %w", n, size, errChanged)
+	}
+	if err != nil {
+		return err
+	}
+	if err := to.Close(); err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	return nil
+}
+
+// copy gives all of src to the compressor and to the hashes, but no more than a byte beyond the file's size.
+func (r *readWAL) copy(to io.Writer, src io.Reader, f WALFile) (int64, error) {
+	if held, ok := src.(Held); ok && f.Name.Kind != wal.History {
+		r.sums.borrow(held.Bytes())
+		n, err := to.Write(held.Bytes())
+		return int64(n), err
+	}
+	in := io.TeeReader(src, r.sums)
+	if f.Name.Kind == wal.History {
+		in = io.TeeReader(in, &r.text)
+	}
+	return copyChunks(to, io.LimitReader(in, f.Size+1))
 }
 
 func (c *Cluster) newReadWAL(f WALFile) (*readWAL, error) {
@@ -161,27 +217,6 @@ func (c *Cluster) newReadWAL(f WALFile) (*readWAL, error) {
 		return &readWAL{sums: newSideHash()}, err
 	}
 	return &readWAL{sums: newSideHash(mac), mac: mac}, nil
-}
-
-// compress makes one zstd frame of src, which must have exactly size bytes.
-func (c *Cluster) compress(dst io.Writer, src io.Reader, size int64) error {
-	enc, err := c.codecs.encoder()
-	if err != nil {
-		return err
-	}
-	defer c.codecs.putEncoder(enc)
-	enc.ResetContentSize(dst, size)
-	n, err := copyChunks(enc, io.LimitReader(src, size+1))
-	if err != nil {
-		return err
-	}
-	if n != size {
-		return fmt.Errorf("%d bytes where %d were announced: %w", n, size, errChanged)
-	}
-	if err := enc.Close(); err != nil {
-		return fmt.Errorf("compress: %w", err)
-	}
-	return nil
 }
 
 // copyChunks copies src to its end, in whole chunks, which the encoder's frames are the same for.

@@ -112,7 +112,7 @@ func (c *Cluster) unpackWAL(o *openedWAL, out *plainWriter) (WALHeader, error) {
 		return h, err
 	}
 	out.left = h.Size
-	if err := c.decompress(out, src); err != nil {
+	if err := c.expand(h.Compression, out, src); err != nil {
 		return h, err
 	}
 	if out.left != 0 || hex.EncodeToString(out.sum.sha256()) != h.SHA256 {
@@ -133,20 +133,12 @@ func (c *Cluster) readOpenedHeader(o *openedWAL, r io.Reader) (WALHeader, error)
 	return h, err
 }
 
-// decompress reads src to its end.
-func (c *Cluster) decompress(dst io.Writer, src io.Reader) error {
-	dec, err := c.codecs.decoder()
-	if err != nil {
+// expand reads src to its end.
+func (c *Cluster) expand(with Compression, dst io.Writer, src io.Reader) error {
+	if err := c.codecs.expand(with, dst, src); err != nil {
 		return err
 	}
-	defer c.codecs.putDecoder(dec)
-	if err := dec.Reset(src); err != nil {
-		return err
-	}
-	if _, err := dec.WriteTo(dst); err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, src)
+	_, err := io.Copy(io.Discard, src)
 	return err
 }
 

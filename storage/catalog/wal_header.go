@@ -26,7 +26,11 @@ func (c *Cluster) WALHeader(ctx context.Context, name wal.FileName) (WALHeader, 
 }
 
 func (c *Cluster) readHeader(ctx context.Context, name wal.FileName) (WALHeader, error) {
-	key := c.walKey(name)
+	return c.readHeaderAt(ctx, c.walKey(name), name)
+}
+
+// readHeaderAt is readHeader for the object at key.
+func (c *Cluster) readHeaderAt(ctx context.Context, key string, name wal.FileName) (WALHeader, error) {
 	ranges := &rangesReader{store: c.store, ctx: ctx, key: key}
 	src := &sourceErrors{in: ranges}
 	h, err := c.decodeHeader(key, name, bufio.NewReaderSize(src, headerChunk))

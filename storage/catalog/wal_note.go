@@ -37,6 +37,7 @@ const maxNoteHistory = 5000
 // newWALNote begins the note of a file.
 func newWALNote(h WALHeader, history []wal.HistoryEntry, digest *walDigest) walNote {
 	note := walNote{walNoteHeader: walNoteHeader{walHeaderBody: h.body()}, Digest: digest}
+	note.Compression = "" // who cannot open the object expands nothing
 	if s := note.Summary; s != nil {
 		bare := *s
 		bare.RestorePoints, bare.Tablespaces = nil, nil
@@ -58,6 +59,14 @@ func (n walNote) header(why error) WALHeader {
 		h.history = append(h.history, wal.HistoryEntry{Timeline: entry.Timeline, SwitchLSN: entry.LSN})
 	}
 	return h
+}
+
+// kind is that of the note's document.
+func (n walNote) kind() string {
+	if n.Piece != nil {
+		return kindSealedTail
+	}
+	return kindSealedWAL
 }
 
 // describes says whether the header that was sealed is of the file that the note is about.
@@ -83,7 +92,7 @@ func sumOfStanzas(header []byte) string {
 // was made for.
 func (c *Cluster) decodeWALNote(key string, name wal.FileName, header, raw []byte) (walNote, error) {
 	var note walNote
-	if err := decodeDocument(key, kindSealedWAL, raw, &note); err != nil {
+	if err := decodeDocument(key, c.kindAt(key).note, raw, &note); err != nil {
 		return note, err
 	}
 	if note.Stanzas != sumOfStanzas(header) {

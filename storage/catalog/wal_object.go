@@ -32,6 +32,7 @@ type WALHeader struct {
 	Size             int64  // in bytes, of the file
 	SHA256           string // hexadecimal, of the file
 	ArchivedAt       time.Time
+	Compression      Compression  // of the object's content; of no meaning where Locked
 	Summary          *wal.Summary // of a segment or partial segment, nil for all else
 
 	// Locked is why the object could not be opened: seal.ErrNoIdentity or a *seal.WrongIdentityError. Then all else is
@@ -40,11 +41,31 @@ type WALHeader struct {
 	Locked error
 
 	history []wal.HistoryEntry // of a history file that could not be opened, without reasons
+	piece   *TailRange         // of a segment, that the object holds; nil for a whole file
+}
+
+// walKind is the kinds of the documents in a WAL object.
+type walKind struct{ header, note string }
+
+// kindAt is what the object at key must be: a whole file, or a piece of a segment.
+func (c *Cluster) kindAt(key string) walKind {
+	if _, _, ok := c.parseTailKey(key); ok {
+		return walKind{header: kindTail, note: kindSealedTail}
+	}
+	return walKind{header: kindWAL, note: kindSealedWAL}
+}
+
+// kind is that of the header's document.
+func (h WALHeader) kind() string {
+	if h.piece != nil {
+		return kindTail
+	}
+	return kindWAL
 }
 
 // encodeWALHeader is the first frame of a WAL object.
 func encodeWALHeader(h WALHeader) ([]byte, error) {
-	line, err := encodeDocument(kindWAL, h.body())
+	line, err := encodeVersion(h.kind(), h.Compression.documentVersion(), h.body())
 	if err != nil {
 		return nil, err
 	}
@@ -69,10 +90,15 @@ func (c *Cluster) readWALHeader(key string, name wal.FileName, r io.Reader) (WAL
 		return WALHeader{}, err
 	}
 	var body walHeaderBody
-	if err := decodeDocument(key, kindWAL, line, &body); err != nil {
+	version, err := decodeVersion(key, c.kindAt(key).header, line, &body)
+	if err != nil {
 		return WALHeader{}, err
 	}
-	return body.header(), c.checkWALHeader(key, name, body.header())
+	h := body.header()
+	if h.Compression, err = compressionOf(key, body.Compression, version); err != nil {
+		return h, err
+	}
+	return h, c.checkWALHeader(key, name, h)
 }
 
 func readSkippable(key string, r io.Reader) ([]byte, error) {
@@ -102,7 +128,7 @@ func (c *Cluster) checkWALHeader(key string, name wal.FileName, h WALHeader) err
 	if h.SystemIdentifier != c.identity.SystemIdentifier {
 		return damaged(key, "belongs to system identifier %d", h.SystemIdentifier)
 	}
-	if err := c.checkWALSize(name, h.Size); err != nil {
+	if err := c.checkStoredSize(key, name, h); err != nil {
 		return &DamagedError{Key: key, Detail: "size", Err: err}
 	}
 	if (h.Summary != nil) != hasSummary(name.Kind) {
@@ -122,6 +148,20 @@ func (c *Cluster) checkWALSize(name wal.FileName, size int64) error {
 	}
 	if size < 0 || size > most {
 		return fmt.Errorf("%s has %d bytes, more than the %d allowed", name, size, most)
+	}
+	return nil
+}
+
+// checkStoredSize says whether the object at key can hold a file of the name, or a piece of it, of the header's size.
+func (c *Cluster) checkStoredSize(key string, name wal.FileName, h WALHeader) error {
+	_, span, ok := c.parseTailKey(key)
+	switch {
+	case !ok && h.piece == nil:
+		return c.checkWALSize(name, h.Size)
+	case !ok || h.piece == nil || *h.piece != span:
+		return fmt.Errorf("it holds another part of %s than its key says", name)
+	case h.Size != span.size():
+		return fmt.Errorf("%d bytes where its key says %d", h.Size, span.size())
 	}
 	return nil
 }

@@ -11,6 +11,12 @@ import (
 	"lifeboat/storage"
 )
 
+// Held is a file in memory: what WALFile.Open gives may be one, so that its bytes need not be copied.
+type Held interface {
+	io.ReadCloser
+	Bytes() []byte // all of the file; must not change until Close
+}
+
 // WALFile is a file to archive.
 type WALFile struct {
 	Name    wal.FileName
@@ -22,6 +28,8 @@ type WALFile struct {
 	// pg_control. With it the same file is known again where the stored one is sealed and cannot be opened. It counts
 	// only for clusters that seal; nil where it is not known.
 	Secret []byte
+
+	piece *TailRange // that this is of a segment; nil for a whole file
 }
 
 // PutWAL stores a file durably under its name, or proves that the same file is there, durable and undamaged: then
@@ -34,22 +42,32 @@ func (c *Cluster) PutWAL(ctx context.Context, f WALFile, now time.Time) (stored 
 	if c.copies != nil {
 		return c.copies.putWAL(ctx, c, f, now)
 	}
+	_, stored, err = c.storeFile(ctx, f, now)
+	return stored, err
+}
+
+// storeFile is PutWAL into one repository, and tells the SHA-256 of the file that is durable there.
+func (c *Cluster) storeFile(ctx context.Context, f WALFile, now time.Time) (sum string, stored bool, err error) {
 	if err := c.checkWALFile(f); err != nil {
-		return false, fmt.Errorf("archive %s: %w", f.Name, err)
+		return "", false, fmt.Errorf("archive %s: %w", f.Name, err)
 	}
-	object, err := c.encodeWAL(f, now)
+	object, err := c.encodeWAL(ctx, f, now)
 	if err != nil {
-		return false, fmt.Errorf("archive %s: %w", f.Name, err)
+		return "", false, fmt.Errorf("archive %s: %w", f.Name, err)
 	}
 	defer c.freeWAL(object)
 	err = c.storeWAL(ctx, c.walKey(f.Name), object)
 	if errors.Is(err, storage.ErrExists) {
-		return false, c.compareWAL(ctx, f.Name, object, now)
+		err = c.compareWAL(ctx, f.Name, object, now)
+	} else if err != nil {
+		err = fmt.Errorf("archive %s: %w", f.Name, err)
+	} else {
+		stored = true
 	}
 	if err != nil {
-		return false, fmt.Errorf("archive %s: %w", f.Name, err)
+		return "", false, err
 	}
-	return true, nil
+	return object.header.SHA256, stored, nil
 }
 
 // checkWALFile says whether the file can belong to this cluster.

@@ -13,7 +13,9 @@ type walHeaderBody struct {
 	Size             int64        `json:"size"`
 	SHA256           string       `json:"sha256"`
 	ArchivedAt       time.Time    `json:"archived_at"`
+	Compression      string       `json:"compression,omitempty"`
 	Summary          *summaryBody `json:"summary,omitempty"`
+	Piece            *TailRange   `json:"piece,omitempty"`
 }
 
 // summaryBody is a wal.Summary as it is stored; what the header says itself is left out.
@@ -48,6 +50,7 @@ type restorePointBody struct {
 func (h WALHeader) body() walHeaderBody {
 	b := walHeaderBody{
 		Name: h.Name, SystemIdentifier: h.SystemIdentifier, Size: h.Size, SHA256: h.SHA256, ArchivedAt: h.ArchivedAt,
+		Compression: h.Compression.stored(), Piece: h.piece,
 	}
 	if h.Summary != nil {
 		b.Summary = newSummaryBody(h.Summary)
@@ -59,6 +62,7 @@ func (h WALHeader) body() walHeaderBody {
 func (b walHeaderBody) header() WALHeader {
 	h := WALHeader{
 		Name: b.Name, SystemIdentifier: b.SystemIdentifier, Size: b.Size, SHA256: b.SHA256, ArchivedAt: b.ArchivedAt,
+		piece: b.Piece,
 	}
 	if b.Summary != nil {
 		h.Summary = b.Summary.summary(b.SystemIdentifier)

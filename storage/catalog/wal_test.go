@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -412,7 +414,7 @@ func TestGetWALHoldsTheSizeThatTheHeaderPromises(t *testing.T) {
 	s := newScene(t)
 	for _, size := range []int64{0, 100, 9999, 10001, 1 << 20} {
 		f := fileOf(t, "00000002.history", make([]byte, 10000))
-		made := must(s.cluster.encodeWAL(f, sceneTime))(t)
+		made := must(s.cluster.encodeWAL(t.Context(), f, sceneTime))(t)
 		h, object := made.header, must(io.ReadAll(made.parts.reader()))(t)
 		content := object[len(must(encodeWALHeader(h))(t)) : len(object)-walTrailerSize]
 		h.Size = size
@@ -518,12 +520,38 @@ func TestHasLaterWAL(t *testing.T) {
 			s := form.scene(t)
 			f := must(wal.ParseFileName(there))(t)
 			s.overwrite(t, s.cluster.walKey(f), nil)
-			got, err := s.cluster.HasLaterWAL(t.Context(), must(wal.ParseFileName(segmentName))(t))
-			if err != nil || got != want {
-				t.Errorf("with %s: %v, %v, want %v", there, got, err, want)
+			for way, ask := range laterWays(s.cluster) {
+				got, err := ask(t.Context(), must(wal.ParseFileName(segmentName))(t))
+				if err != nil || got != want {
+					t.Errorf("with %s, by a %s: %v, %v, want %v", there, way, got, err, want)
+				}
 			}
 		}
 	})
+}
+
+// laterWays are how later WAL is looked for: among few files, and among many.
+func laterWays(c *Cluster) map[string]func(context.Context, wal.FileName) (bool, error) {
+	return map[string]func(context.Context, wal.FileName) (bool, error){"listing": c.HasLaterWAL, "search": c.searchLater}
+}
+
+func TestHasLaterWALAmongManyFiles(t *testing.T) {
+	t.Parallel()
+	s := form{}.scene(t)
+	put := func(n wal.SegmentNumber) {
+		s.overwrite(t, s.cluster.walKey(wal.SegmentFile(1, n, s.cluster.identity.WALSegmentSize)), nil)
+	}
+	for n := range wal.SegmentNumber(laterFew + 5) {
+		put(n)
+	}
+	name := wal.SegmentFile(1, laterFew+5, s.cluster.identity.WALSegmentSize)
+	if later, err := s.cluster.HasLaterWAL(t.Context(), name); later || err != nil {
+		t.Errorf("at the end: %v, %v", later, err)
+	}
+	put(laterFew + 6)
+	if later, err := s.cluster.HasLaterWAL(t.Context(), name); !later || err != nil {
+		t.Errorf("before the last one: %v, %v", later, err)
+	}
 }
 
 func TestHasLaterWALDuringAnOutageIsAnError(t *testing.T) {
@@ -531,10 +559,19 @@ func TestHasLaterWALDuringAnOutageIsAnError(t *testing.T) {
 	inEachForm(t, func(t *testing.T, form form) {
 		s := form.scene(t)
 		name := must(wal.ParseFileName(segmentName))(t)
-		for after := range 3 {
-			c := s.faulty(t, fault.Rule{Op: fault.List, After: after, Action: fault.Fail(errOutage)})
-			if _, err := c.HasLaterWAL(t.Context(), name); !errors.Is(err, errOutage) {
-				t.Errorf("list %d fails: %v", after, err)
+		for way, lists := range map[string][]int{"listing": {0, 1}, "search": {0, 1, 40, 100}} {
+			for _, after := range lists {
+				c := s.faulty(t, fault.Rule{Op: fault.List, After: after, Action: fault.Fail(errOutage)})
+				if _, err := laterWays(c)[way](t.Context(), name); !errors.Is(err, errOutage) {
+					t.Errorf("list %d of a %s fails: %v", after, way, err)
+				}
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for way, ask := range laterWays(s.cluster) {
+			if _, err := ask(ctx, name); !errors.Is(err, context.Canceled) {
+				t.Errorf("a cancelled %s: %v", way, err)
 			}
 		}
 	})
@@ -544,12 +581,12 @@ func TestHasLaterWALDuringAnOutageIsAnError(t *testing.T) {
 // the name.
 func FuzzDecodeWAL(f *testing.F) {
 	name := wal.HistoryFile(2)
-	c := &Cluster{identity: sceneIdentity(), root: "clusters/main/1/", store: newStore(sink{}, Keys{}, false), codecs: new(codecs)}
+	c := &Cluster{identity: sceneIdentity(), root: "clusters/main/1/", store: newStore(sink{}, Keys{}, false), codecs: newCodecs()}
 	for _, text := range []string{"", "1\t0/5000000\tno reason\n"} {
 		file := WALFile{Name: name, Size: int64(len(text)), Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader([]byte(text))), nil
 		}}
-		made, err := c.encodeWAL(file, sceneTime)
+		made, err := c.encodeWAL(context.Background(), file, sceneTime)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -571,6 +608,53 @@ func FuzzDecodeWAL(f *testing.F) {
 		}
 		if err != nil && !isProblem(err) {
 			t.Errorf("error is %v, want a problem of the object", err)
+		}
+	})
+}
+
+// weighing is a bucket that notes how many bytes are on their way at once.
+type weighing struct {
+	storage.Bucket
+	mu        sync.Mutex
+	now, most int64
+}
+
+func (w *weighing) Put(ctx context.Context, key string, body io.Reader, opts storage.PutOptions) error {
+	w.add(opts.Size)
+	defer w.add(-opts.Size)
+	time.Sleep(300 * time.Millisecond) // the others come meanwhile, if they may
+	return w.Bucket.Put(ctx, key, body, opts)
+}
+
+func (w *weighing) add(size int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now += size
+	w.most = max(w.most, w.now)
+}
+
+func TestObjectsOnTheirWayAreBoundedInMemory(t *testing.T) {
+	t.Parallel()
+	inEachForm(t, func(t *testing.T, form form) {
+		s := form.scene(t)
+		bucket := &weighing{Bucket: s.bucket}
+		cluster := s.through(bucket)
+		noise := must(io.ReadAll(io.LimitReader(rand.Reader, int64(wal.MinSegmentSize))))(t)
+		var group errgroup.Group
+		for i := range 24 {
+			f := segment(t, fmt.Sprintf("0000000100000000%08X", i+1), "")
+			content := append(contentOf(t, f)[:8192:8192], noise[8192:]...)
+			f.Open = opens(content)
+			group.Go(func() error {
+				_, err := cluster.PutWAL(t.Context(), f, sceneTime)
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if slack := int64(1 << 20); bucket.most < 4<<20 || bucket.most > sendingMemory+slack {
+			t.Errorf("%d bytes were on their way at once, more than %d", bucket.most, sendingMemory)
 		}
 	})
 }

@@ -104,7 +104,7 @@ type body struct {
 }
 
 // errDamaged is final: the bytes have been handed out but for the last ones, so going on behind them mends nothing.
-var errDamaged = errors.New("the bytes were damaged on their way from the store")
+var errDamaged = fmt.Errorf("the bytes were damaged on their way from the store: %w", storage.ErrDamaged)
 
 func (r *body) Read(p []byte) (int, error) {
 	switch {

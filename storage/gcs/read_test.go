@@ -100,7 +100,7 @@ func TestFlippedBit(t *testing.T) {
 	for _, b := range []storage.Bucket{plain, retry.Wrap(plain, o.Retry)} {
 		for _, length := range []int64{-1, 100_000} {
 			got, err := read(t, b, "a", 0, length)
-			if err == nil || !strings.Contains(err.Error(), "damaged on their way") || len(got) == len(data) {
+			if !errors.Is(err, storage.ErrDamaged) || !strings.Contains(err.Error(), "damaged on their way") || len(got) == len(data) {
 				t.Fatalf("read %d bytes: %v", len(got), err)
 			}
 		}

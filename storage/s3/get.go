@@ -176,7 +176,7 @@ func explainBody(err error) error {
 	if strings.Contains(err.Error(), "checksum did not match") {
 		return &trouble{
 			text: "the bytes that came do not match the object's checksum",
-			hint: "read it again; if that stays so, the object is damaged in the store: run lifeboat verify",
+			hint: "read it again; if that stays so, the object is damaged in the store: run lifeboat verify", cause: storage.ErrDamaged,
 		}
 	}
 	return err

@@ -113,6 +113,9 @@ func TestFlippedByteIsFoundByTheChecksum(t *testing.T) {
 		patient := retry.Wrap(open(t, o), retry.Options{Now: time.Now})
 		_, err := read(t, patient, "x", 0, -1)
 		failure{text: "do not match the object's checksum", hint: "verify"}.check(t, "get", err)
+		if !errors.Is(err, storage.ErrDamaged) {
+			t.Errorf("%v is not told apart from an outage", err)
+		}
 	}
 }
 

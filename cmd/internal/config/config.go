@@ -32,6 +32,7 @@ type Cluster struct {
 	Backup        Backup            `yaml:"backup"`
 	Retention     Retention         `yaml:"retention"`
 	Census        Census            `yaml:"census"`
+	Heartbeat     Heartbeat         `yaml:"heartbeat"`
 	Drills        map[string]*Drill `yaml:"drills"`
 	Targets       Targets           `yaml:"targets"`
 }
@@ -41,6 +42,12 @@ type WAL struct {
 	Stream   bool     `yaml:"stream"`
 	Copies   int      `yaml:"copies"` // in how many repositories a file must be durable before it counts as archived
 	Interval Duration `yaml:"interval"`
+
+	// Of streaming: where WAL must be before the server is told that it is durable, and how many bytes may wait for the
+	// repository on this machine.
+	Durable     Durable     `yaml:"durable"`
+	SpoolLimit  Size        `yaml:"spool_limit"`
+	Compression Compression `yaml:"compression"`
 }
 
 // Backup is the schedule of base backups.
@@ -49,15 +56,22 @@ type Backup struct {
 	FullEvery Duration `yaml:"full_every"`
 }
 
-// Retention says which backups expiry keeps.
+// Retention says what expiry keeps, and when the agent runs it.
 type Retention struct {
-	Keep        Duration `yaml:"keep"`
-	MinimumFull int      `yaml:"minimum_full"`
+	Keep         Duration `yaml:"keep"`
+	MinimumFull  int      `yaml:"minimum_full"`
+	KeepEvidence Duration `yaml:"keep_evidence"` // of drills; for ever where it is left out
+	Schedule     Schedule `yaml:"schedule"`      // after each backup of the agent where it is left out
 }
 
 // Census is the schedule of censuses.
 type Census struct {
 	Schedule Schedule `yaml:"schedule"`
+}
+
+// Heartbeat says how often the agent makes a small commit and looks for it in the repository: never where it is zero.
+type Heartbeat struct {
+	Interval Duration `yaml:"interval"`
 }
 
 // Drill is one named drill: when it runs and to which target.
@@ -87,6 +101,9 @@ type Scheduler struct {
 	Listen        string `yaml:"listen"`
 }
 
+// DefaultSocket is where hooks ask that are not told otherwise.
+const DefaultSocket = "/run/lifeboat/agent.sock"
+
 // The targets of the runbook: rows within 1 %, 1 TB restored in 2 h, at most 60 s lost, a warning from 70 % on.
 const (
 	defaultRows       = Percent(1)
@@ -95,6 +112,7 @@ const (
 	defaultRPOStream  = Duration(5 * time.Second)
 	defaultWarnAt     = Percent(70)
 	defaultInterval   = Duration(time.Second)
+	defaultSpoolLimit = Size(10 << 30)
 	defaultScratch    = "/var/lib/lifeboat/scratch"
 	defaultState      = "/var/lib/lifeboat/state"
 	defaultMinimum    = 2
@@ -104,7 +122,7 @@ const (
 
 func defaults() *Config {
 	return &Config{
-		Agent:     Agent{Socket: "/run/lifeboat/agent.sock", Listen: "127.0.0.1:9870"},
+		Agent:     Agent{Socket: DefaultSocket, Listen: "127.0.0.1:9870"},
 		Scheduler: Scheduler{WorkDirectory: defaultScratch, Listen: "127.0.0.1:9871"},
 
 		StateDirectory: Text{Value: defaultState},
@@ -115,6 +133,8 @@ func defaults() *Config {
 func (c *Cluster) fill() {
 	setDefault(&c.WAL.Interval, defaultInterval)
 	setDefault(&c.WAL.Copies, 1)
+	setDefault(&c.WAL.SpoolLimit, defaultSpoolLimit)
+	setDefault(&c.WAL.Compression, Zstd)
 	setDefault(&c.Retention.Keep, defaultKeep)
 	setDefault(&c.Retention.MinimumFull, defaultMinimum)
 	setDefault(&c.Targets.Rows, defaultRows)

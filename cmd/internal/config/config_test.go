@@ -19,9 +19,9 @@ clusters:
   main:
     connection: host=/var/run/postgresql user=lifeboat dbname=postgres
     data_directory: /var/lib/postgresql/15/main
-    wal: {stream: true, interval: 1s}
+    wal: {stream: true, interval: 1s, durable: repository, spool_limit: 20GiB, compression: s2}
     backup: {schedule: "0 2 * * *", full_every: 7d}
-    retention: {keep: 14d, minimum_full: 2}
+    retention: {keep: 14d, minimum_full: 2, keep_evidence: 730d, schedule: "0 5 * * *"}
     census: {schedule: "30 3 * * *"}
     drills:
       nightly:   {schedule: "0 4 * * *", to: latest}
@@ -44,8 +44,17 @@ func TestTheDocumentedConfigurationIsRead(t *testing.T) {
 	if got := time.Duration(main.Backup.FullEvery); got != 7*24*time.Hour {
 		t.Errorf("full_every: %v", got)
 	}
+	if main.WAL.Compression != S2 {
+		t.Errorf("compression: %q", main.WAL.Compression)
+	}
 	if main.Targets.Rows != 1 || main.Targets.WarnAt != 70 || time.Duration(main.Targets.RPO) != time.Minute {
 		t.Errorf("targets: %+v", main.Targets)
+	}
+	if main.WAL.Durable != InRepository || main.WAL.SpoolLimit != 20<<30 {
+		t.Errorf("wal: %+v", main.WAL)
+	}
+	if r := main.Retention; time.Duration(r.KeepEvidence) != 730*24*time.Hour || r.Schedule.Schedule == nil {
+		t.Errorf("retention: %+v", r)
 	}
 	if main.Drills["quarterly"].To.Value != "1h ago" || main.Drills["nightly"].Schedule.Schedule == nil {
 		t.Errorf("drills: %+v", main.Drills)
@@ -61,6 +70,12 @@ func TestWhatIsLeftOutHasTheDocumentedDefault(t *testing.T) {
 	main := c.Clusters["main"]
 	if time.Duration(main.Targets.RestorePerTerabyte) != 2*time.Hour || main.Drills["quarterly"].To.Value != "1h ago" || main.Drills["nightly"].To.Value != "latest" {
 		t.Errorf("defaults: %+v", main)
+	}
+	if main.WAL.Durable != InSpool || main.WAL.SpoolLimit != 10<<30 || time.Duration(main.WAL.Interval) != time.Second {
+		t.Errorf("defaults of wal: %+v", main.WAL)
+	}
+	if main.WAL.Compression != Zstd {
+		t.Errorf("compression: %q", main.WAL.Compression)
 	}
 	if c.Scheduler.WorkDirectory != "/var/lib/lifeboat/scratch" {
 		t.Errorf("work directory: %q", c.Scheduler.WorkDirectory)
@@ -85,6 +100,7 @@ func TestEachMistakeIsNamedWithItsPlace(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
 		"unknown key":            {head + "clusters:\n  main: {conection: x}\n", `f.yaml:3:10: unknown field "conection"`},
 		"duplicate key":          {head + "repository: {url: 'file:///s'}\n", "f.yaml:2:1: "},
+		"odd compression":        {head + "clusters: {main: {wal: {compression: lz4}}}\n", "f.yaml:2:38: compression is zstd or s2, not \"lz4\""},
 		"not YAML":               {head + "clusters: [\n", "f.yaml:"},
 		"no repository":          {"clusters: {main: {}}\n", "repository.url is missing"},
 		"relative repository":    {"repository: {url: 'file://r/x'}\nclusters: {main: {}}\n", "f.yaml:1:19: repository.url: \"file://r/x\" names no absolute path"},
@@ -96,7 +112,11 @@ func TestEachMistakeIsNamedWithItsPlace(t *testing.T) {
 		"zero duration":          {head + "clusters: {main: {retention: {keep: 0s}}}\n", "longer than nothing"},
 		"percent without sign":   {head + "clusters: {main: {targets: {rows: 1}}}\n", `"1" has no unit`},
 		"percent above 100":      {head + "clusters: {main: {targets: {rows: 101%}}}\n", "not a percentage above 0%"},
+		"nowhere durable":        {head + "clusters: {main: {wal: {durable: disk}}}\n", `f.yaml:2:34: durable is spool or repository, not "disk"`},
+		"size without unit":      {head + "clusters: {main: {wal: {spool_limit: 10}}}\n", `f.yaml:2:38: "10" is not a size`},
+		"no size at all":         {head + "clusters: {main: {wal: {spool_limit: 0GiB}}}\n", `"0GiB" is not a size`},
 		"bad schedule":           {head + "clusters: {main: {backup: {schedule: nightly}}}\n", `"nightly" is not a cron schedule`},
+		"bad expiry schedule":    {head + "clusters: {main: {retention: {schedule: daily}}}\n", `f.yaml:2:41: "daily" is not a cron schedule`},
 		"bad connection":         {head + "clusters: {main: {connection: 'host=x port=abc'}}\n", "clusters.main.connection is not a connection string"},
 		"relative data dir":      {head + "clusters: {main: {data_directory: data}}\n", "not an absolute path"},
 		"relative work dir":      {head + "clusters: {main: {}}\nscheduler: {work_directory: x}\n", "scheduler.work_directory"},

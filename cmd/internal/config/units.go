@@ -93,33 +93,18 @@ func (d *Duration) UnmarshalYAML(node ast.Node) error {
 // Rate is a number of bytes in a second, written with its unit: 50MB/s, 1.5GiB/s.
 type Rate int64
 
-var ratePattern = regexp.MustCompile(`^(\d+(?:\.\d+)?) ?([kKMGT]i?)?B/s$`)
-
-// ParseRate reads a rate. Units with an i are powers of 1024, those without of 1000.
+// ParseRate reads a rate: a size and "/s".
 func ParseRate(text string) (int64, error) {
 	wrong := fmt.Errorf("%q is not a rate: write bytes per second with their unit, such as 50MB/s or 1GiB/s", text)
-	m := ratePattern.FindStringSubmatch(strings.TrimSpace(text))
-	if m == nil {
+	size, found := strings.CutSuffix(strings.TrimSpace(text), "/s")
+	if !found {
 		return 0, wrong
 	}
-	number, err := strconv.ParseFloat(m[1], 64)
-	if err != nil {
+	bytes, err := ParseSize(size)
+	if err != nil || bytes > 1e15 {
 		return 0, wrong
 	}
-	prefix, binary := strings.CutSuffix(m[2], "i")
-	base := 1000.0
-	if binary {
-		base = 1024
-	}
-	if prefix != "" {
-		for range 1 + strings.Index("KMGT", strings.ToUpper(prefix)) {
-			number *= base
-		}
-	}
-	if number < 1 || number > 1e15 {
-		return 0, wrong
-	}
-	return int64(number), nil
+	return bytes, nil
 }
 
 // UnmarshalYAML implements yaml.NodeUnmarshaler.
