@@ -34,7 +34,8 @@ type Refill struct {
 }
 
 // PlanRefill finds the segments in pg_wal that the repository ought to have: those in its gaps, and of a primary those,
-// too, that PostgreSQL takes for archived. What waits to be archived is left to PostgreSQL.
+// too, that PostgreSQL takes for archived. What waits to be archived is left to PostgreSQL, and what lies before all backups to
+// expiry.
 func PlanRefill(inventory *catalog.Inventory, source RefillSource) ([]Refill, error) {
 	here, err := segmentsIn(filepath.Join(source.DataDirectory, "pg_wal"), inventory.Identity.WALSegmentSize, source.End)
 	if err != nil {
@@ -44,7 +45,7 @@ func PlanRefill(inventory *catalog.Inventory, source RefillSource) ([]Refill, er
 	var plan []Refill
 	for _, name := range slices.SortedFunc(maps.Keys(here), byPlace) {
 		status := here[name]
-		if status == ready || inventory.Holds(name) || (!source.Primary || status != done) && !slices.ContainsFunc(gaps, holding(name, size)) {
+		if status == ready || inventory.Holds(name) || !needed(inventory, name) || (!source.Primary || status != done) && !slices.ContainsFunc(gaps, holding(name, size)) {
 			continue
 		}
 		if last := len(plan) - 1; last >= 0 && follows(plan[last].Segments[len(plan[last].Segments)-1], name, size) {
@@ -57,6 +58,16 @@ func PlanRefill(inventory *catalog.Inventory, source RefillSource) ([]Refill, er
 		plan[i].findProof(inventory, here)
 	}
 	return plan, nil
+}
+
+// needed says whether recovery from a backup can ask for the segment. What lies before all backups has expired, or is about
+// to. Where there is no backup yet, everything counts.
+func needed(inventory *catalog.Inventory, name wal.FileName) bool {
+	size := inventory.Identity.WALSegmentSize
+	asks := func(b catalog.Record) bool {
+		return b.Timeline <= name.Timeline && wal.SegmentOf(b.StartLSN, size) <= name.SegmentNumber(size)
+	}
+	return len(inventory.Backups) == 0 || slices.ContainsFunc(inventory.Backups, asks)
 }
 
 // archiveStatus is what PostgreSQL says about a segment in archive_status.

@@ -81,6 +81,7 @@ func TestRefillTakesWhatIsLostAndLeavesWhatWaits(t *testing.T) {
 		"what is written now":         {map[wal.SegmentNumber]string{8: ".done", 9: ".done", 10: ".done"}, holding(1, 8), false, ""},
 		"only a tail of it is stored": {map[wal.SegmentNumber]string{1: ".done", 2: ".done", 3: ".done"}, withTail(holding(1, 2)), false, "23/1"},
 		"nothing of a gap is here":    {map[wal.SegmentNumber]string{7: ".done"}, holding(1, 2, 5, 7), false, ""},
+		"expired":                     {map[wal.SegmentNumber]string{1: ".done", 2: ".done", 3: ".done", 4: ".done"}, withBackup(holding(3, 3)), false, "4/3"},
 		"an empty pg_wal":             {nil, holding(1, 2, 5, 6), false, ""},
 	} {
 		source := archive.RefillSource{DataDirectory: walDirectory(t, c.here), End: end, Primary: !c.standby}
@@ -102,6 +103,13 @@ func TestRefillTakesWhatIsLostAndLeavesWhatWaits(t *testing.T) {
 func withTail(inv *catalog.Inventory) *catalog.Inventory {
 	run := &inv.Runs[len(inv.Runs)-1]
 	run.Tail = run.To - 1000
+	return inv
+}
+
+// withBackup adds a backup that begins in segment 3.
+func withBackup(inv *catalog.Inventory) *catalog.Inventory {
+	start := wal.Start(3, wal.MinSegmentSize) + 40
+	inv.Backups = []catalog.Record{{Timeline: 1, StartLSN: start, StopLSN: start + 200}}
 	return inv
 }
 
