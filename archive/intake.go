@@ -31,7 +31,7 @@ type Intake struct {
 	mu     sync.Mutex
 	busy   map[string]chan struct{} // by name: closed when who is at work on the file has ended
 	stored map[wal.FileName]string  // SHA-256 of files that are durable in every repository
-	order  []wal.FileName          // of those, the oldest first
+	order  []wal.FileName           // of those, the oldest first
 }
 
 // NewIntake is one for a cluster whose segments have that size.
