@@ -128,6 +128,37 @@ func TestPromotionOfTheServerThatIsReceivedFromIsFollowed(t *testing.T) {
 	})
 }
 
+// The old primary had shipped more of its timeline than the new one has of it: what there is of it can be compared with nothing, and
+// will not grow.
+func TestEndOfATimelineOfWhichTheRepositoryHasMoreIsShipped(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Debian(t), keepAll())
+	s.options.Interval = time.Hour // no tail goes before the timeline ends
+	s.vault.longer = true
+	standby := s.standby()
+	primary := s.cluster.Swap(standby)
+	s.begin()
+	s.cluster.Store(primary)
+	load := s.load(2)
+	eventually(t, "transactions ran", func() bool { return load.count() > 100 })
+	load.end()
+	s.arrivedInSpool()
+	primary.Stop()
+	s.cluster.Store(standby)
+	promote(t, standby)
+	eventually(t, "the old timeline is stored to its end", func() bool {
+		s.vault.mu.Lock()
+		text := s.vault.histories[2]
+		s.vault.mu.Unlock()
+		history, err := wal.ParseHistory(2, text)
+		if err != nil || text == nil {
+			return false
+		}
+		_, to, _ := history.Span(1)
+		return s.vault.end(1) >= to
+	})
+}
+
 // checkFailover proves that timeline 1 up to the switch and all of the new one are there.
 func (s *scene) checkFailover(t *testing.T, tli wal.TimelineID, loads ...*ledger) {
 	t.Helper()

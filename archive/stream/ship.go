@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -182,7 +183,7 @@ func (h *shipper) planPieces(w waiting, held map[wal.TimelineID]bool) []job {
 	// Behind many whole segments that the repository lacks, a tail is of no use yet.
 	if h.due && w.current != nil && !held[w.current.name.Timeline] && len(w.closed) <= segmentWorkers {
 		p := w.current
-		jobs = append(jobs, job{p.name.String(), func(ctx context.Context) error { return h.shipTail(ctx, p) }})
+		jobs = append(jobs, job{p.name.String(), func(ctx context.Context) error { return h.shipTail(ctx, p, false) }})
 		h.due = h.busy[p.name.String()]
 	}
 	return jobs
@@ -223,7 +224,7 @@ func (h *shipper) shipClosed(ctx context.Context, p *piece) error {
 	if p.whole {
 		err = h.sink.Segment(ctx, h.spool.path(p.name.String()))
 	} else {
-		err = h.shipTail(ctx, p)
+		err = h.shipTail(ctx, p, true)
 	}
 	if err != nil {
 		return err
@@ -231,14 +232,17 @@ func (h *shipper) shipClosed(ctx context.Context, p *piece) error {
 	return h.spool.remove(p)
 }
 
-// shipTail ships what the repository lacks of a piece, up to where it is durable now.
-func (h *shipper) shipTail(ctx context.Context, p *piece) error {
+// shipTail ships what the repository lacks of a piece, up to where it is durable now. A closed one does not grow any more.
+func (h *shipper) shipTail(ctx context.Context, p *piece, closed bool) error {
 	from, to, asked := h.spool.tailRange(p)
 	if to == 0 {
 		return nil
 	}
 	if !asked {
 		end, err := h.sink.TailEnd(ctx, p.name)
+		if errors.Is(err, ErrLonger) && closed {
+			end, err = 0, nil
+		}
 		if err != nil {
 			return err
 		}

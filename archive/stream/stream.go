@@ -24,7 +24,8 @@ type Sink interface {
 	History(ctx context.Context, tli wal.TimelineID, content []byte) error
 	// Tail takes the next bytes of an unfinished segment, from an offset in it.
 	Tail(ctx context.Context, name wal.FileName, from uint32, data []byte) error
-	// TailEnd is how much of an unfinished segment the repository has, in bytes, contiguous from 0.
+	// TailEnd is how much of an unfinished segment the repository has, in bytes, contiguous from 0. ErrLonger where it has more
+	// in one piece than was received, which so cannot be compared.
 	TailEnd(ctx context.Context, name wal.FileName) (uint32, error)
 	// End is where the repository's WAL ends on the way to a timeline, within what belongs to that way; zero where it has
 	// none. An empty spool begins there.
@@ -32,6 +33,11 @@ type Sink interface {
 	// Lost takes note of WAL that can never be received, from inclusive, to exclusive: of what the repository lacks of it.
 	Lost(ctx context.Context, tli wal.TimelineID, from, to wal.LSN, why string) error
 }
+
+// ErrLonger says that the repository has more of a segment than was received, and that what was received cannot be compared
+// with it yet. It will be when more comes. Where none will, since the timeline ended there, as it does when a standby is promoted
+// that had not received all, what was received is stored beside it.
+var ErrLonger = errors.New("the repository has more of the segment than was received")
 
 // Durability is where WAL must be before the server is told that it is durable.
 type Durability int

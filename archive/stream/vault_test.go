@@ -26,7 +26,8 @@ type vault struct {
 
 	mu        sync.Mutex
 	away      bool
-	refusals  int // of histories, still to come
+	refusals  int  // of histories, still to come
+	longer    bool // it has more of timeline 1 than anybody receives, in one piece
 	segments  map[string][]byte
 	tails     map[string][]byte
 	histories map[wal.TimelineID][]byte
@@ -154,6 +155,9 @@ func (v *vault) TailEnd(ctx context.Context, name wal.FileName) (uint32, error) 
 	defer v.mu.Unlock()
 	if v.away {
 		return 0, errAway
+	}
+	if v.longer && name.Timeline == 1 {
+		return 0, ErrLonger
 	}
 	return uint32(len(v.tails[name.String()])), nil
 }

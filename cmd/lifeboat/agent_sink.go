@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"lifeboat/archive"
+	"lifeboat/archive/stream"
 	"lifeboat/internal/wal"
 	"lifeboat/storage/catalog"
 )
@@ -131,7 +132,7 @@ func (s *sink) tailEnd(ctx context.Context, cluster *catalog.Cluster, name wal.F
 		}
 	}
 	if last.To == 0 {
-		return 0, fmt.Errorf("the repository's tail of %s cannot be compared yet: only %d bytes have been received", name, len(spooled))
+		return 0, fmt.Errorf("compare the tail of %s with the %d bytes that have been received: %w", name, len(spooled), stream.ErrLonger)
 	}
 	return last.To, s.Tail(ctx, name, last.From, spooled[last.From:last.To])
 }

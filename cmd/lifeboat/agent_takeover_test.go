@@ -57,6 +57,50 @@ func TestAgentOfAStandbyTakesOverAfterPromotion(t *testing.T) {
 	}
 }
 
+// A standby that had not received all becomes the primary. The repository has more of the old timeline than it, in one piece.
+func TestAgentTakesOverWhereTheRepositoryHasMoreThanTheNewPrimary(t *testing.T) {
+	t.Parallel()
+	settings := "    wal: {stream: true, interval: 20ms}\n"
+	in := newStationOf(t, pgtest.Debian(t), pgtest.Options{}, settings)
+	ctx := t.Context()
+	first := in.readyAgent()
+	in.must("backup")
+	in.server.Exec(ctx, "CREATE TABLE ledger (n int)")
+	primary, standby := in.server, in.standby()
+	in.switchWAL()
+	primary.Exec(ctx, "INSERT INTO ledger VALUES (1)")
+	end := primary.Value(ctx, "SELECT pg_current_wal_lsn()::text")
+	in.eventually("the standby has the first row", func() bool {
+		return standby.Value(ctx, "SELECT (pg_last_wal_replay_lsn() >= '"+end+"')::text") == "true"
+	})
+	standby.Exec(ctx, "ALTER SYSTEM SET primary_conninfo = ''")
+	standby.Exec(ctx, "SELECT pg_reload_conf()")
+	in.eventually("it receives no more", func() bool { return standby.Value(ctx, "SELECT count(*)::text FROM pg_stat_wal_receiver") == "0" })
+	var begun []string
+	in.eventually("its tail is begun", func() bool { begun = in.pieces("00000000-*"); return len(begun) > 0 })
+	in.eventually("the tail is one long piece", func() bool {
+		primary.Exec(ctx, "INSERT INTO ledger SELECT 2 FROM generate_series(1, 20)")
+		now := in.pieces("00000000-*")
+		return len(now) == 1 && now[0] != begun[0]
+	})
+	primary.Kill()
+	first.kill()
+	if err := os.RemoveAll(filepath.Join(in.path("state"), "main.spool")); err != nil { // it is another machine
+		t.Fatal(err)
+	}
+	in.server = standby
+	in.addAgent(settings)
+	second := in.readyAgent()
+	standby.Exec(ctx, "SELECT pg_promote()")
+	standby.Exec(ctx, "INSERT INTO ledger VALUES (3)")
+	second.streamsAll()
+	standby.Kill()
+	second.kill()
+	if rows := in.recovered().Value(ctx, "SELECT string_agg(n::text, ' ' ORDER BY n) FROM ledger"); rows != "1 3" {
+		t.Errorf("recovered %q", rows)
+	}
+}
+
 // TestStreamedTailIsRecovered destroys the primary between two archived segments: all that was streamed comes back.
 func TestStreamedTailIsRecovered(t *testing.T) {
 	t.Parallel()
