@@ -28,6 +28,9 @@ func TestCleanStopOfThePrimaryIsNotHeldUpAndLosesNothing(t *testing.T) {
 			s := in.readyAgent()
 			in.must("backup")
 			in.alone()
+			in.eventually("WAL is received", func() bool {
+				return s.metrics()[`lifeboat_wal_stream_connected{cluster="main"}`] == 1
+			})
 			in.server.Exec(t.Context(), "CREATE TABLE ledger (n int, filler text)")
 			w := in.writers(4)
 			in.eventually("many commits were acknowledged", func() bool { return w.count() > 500 })
