@@ -74,7 +74,7 @@ func failing() dashboard.Cluster {
 		{Timeline: 2, FromLSN: "5/1000000", ToLSN: "5/2000000"},
 	}
 	failed := run("nightly", 8*time.Hour, drill.Fail, 131, 88)
-	failed.Why = []string{"row counts match: public.invoice_positions_archive has 1,204,113 rows instead of 1,204,114", "restore of 1 TB: 2.6 h; promised: at most 2.0 h"}
+	failed.Why = []string{"“row counts match”: public.invoice_positions_archive has 1,204,113 rows instead of 1,204,114", "“restore of 1 TB”: 2.6 h; promised: at most 2.0 h"}
 	c.Runs[len(c.Runs)-1] = failed
 	c.Problems = []string{"object wal/00000002/0000000200000005000000AA.zst is damaged: checksum differs"}
 	return c
@@ -82,6 +82,7 @@ func failing() dashboard.Cluster {
 
 func stale() dashboard.Cluster {
 	c := sound("reporting")
+	c.Windows[0].To = ago(3 * time.Hour)
 	c.Seen, c.Trouble = ago(3*time.Hour), "open the repository: s3://backups/reporting: dial tcp 10.1.2.3:443: i/o timeout"
 	return c
 }
@@ -93,7 +94,7 @@ func unknown() dashboard.Cluster {
 func near() dashboard.Cluster {
 	c := sound("shop")
 	c.Runs[len(c.Runs)-1] = run("nightly", 8*time.Hour, drill.Warn, 82, 9)
-	c.Runs[len(c.Runs)-1].Why = []string{"restore of 1 TB: 98.4 min; promised: at most 2.0 h"}
+	c.Runs[len(c.Runs)-1].Why = []string{"“restore of 1 TB”: 98.4 min; promised: at most 2.0 h"}
 	c.Drills[0].Running = ago(4 * time.Minute)
 	return c
 }

@@ -213,7 +213,7 @@ func figures(c *Cluster, now time.Time) []figure {
 }
 
 func reachFigure(c *Cluster, now time.Time) figure {
-	f := figure{Title: "Newest moment that can be reached", Value: "none known"}
+	f := figure{Title: "Reachable up to", Value: "none known"}
 	var newest time.Time
 	for _, w := range c.Windows {
 		newest = later(newest, w.To)

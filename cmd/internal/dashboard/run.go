@@ -26,12 +26,12 @@ func reasons(r *drill.Result) []string {
 	for _, v := range []drill.Verdict{drill.Fail, drill.Unproven, drill.Warn} {
 		for _, c := range r.Checks {
 			if c.Result == v && len(list) < maxReasons {
-				list = append(list, c.Name+": "+c.Detail)
+				list = append(list, "“"+c.Name+"”: "+c.Detail)
 			}
 		}
 		for _, m := range r.Targets {
 			if m.Result == v && len(list) < maxReasons {
-				list = append(list, m.Name+": "+m.Actual+"; promised: "+m.Target)
+				list = append(list, "“"+m.Name+"”: "+m.Actual+"; promised: "+m.Target)
 			}
 		}
 	}
