@@ -37,6 +37,19 @@ func sound(name string) dashboard.Cluster {
 		c.Runs = append(c.Runs, run("nightly", time.Duration(i)*days+8*time.Hour, drill.Pass, 31+float64((i*7)%9), 4+float64((i*5)%7)))
 	}
 	c.Runs[3] = run("quarterly", 11*days+6*time.Hour, drill.Pass, 38, 6)
+	return latest(c)
+}
+
+// latest notes each drill's last run.
+func latest(c dashboard.Cluster) dashboard.Cluster {
+	for i := range c.Drills {
+		c.Drills[i].Last = nil
+		for j := range c.Runs {
+			if c.Runs[j].Drill == c.Drills[i].Name {
+				c.Drills[i].Last = &c.Runs[j]
+			}
+		}
+	}
 	return c
 }
 

@@ -78,6 +78,9 @@ func (c *Cluster) judgeArchive(now time.Time) []Concern {
 	for _, p := range c.Problems {
 		list = append(list, Concern{drill.Fail, AboutObjects, sentence(p)})
 	}
+	for _, d := range c.Doubts {
+		list = append(list, Concern{drill.Unproven, AboutObjects, sentence(d)})
+	}
 	return list
 }
 
@@ -89,7 +92,7 @@ func (c *Cluster) judgeDrills(now time.Time) []Concern {
 	scheduled := false
 	for _, d := range c.Drills {
 		scheduled = scheduled || d.Schedule != ""
-		list = append(list, c.judgeDrill(d, now)...)
+		list = append(list, judgeDrill(d, now)...)
 	}
 	if !scheduled {
 		list = append(list, Concern{drill.Unproven, AboutDrills, "No drill has a schedule: nothing proves regularly that the backups come back."})
@@ -100,12 +103,12 @@ func (c *Cluster) judgeDrills(now time.Time) []Concern {
 	return list
 }
 
-func (c *Cluster) judgeDrill(d Drill, now time.Time) []Concern {
+func judgeDrill(d Drill, now time.Time) []Concern {
 	var list []Concern
 	if !d.Overdue.IsZero() {
 		list = append(list, Concern{drill.Unproven, d.Name, fmt.Sprintf("Drill %s ought to have run at %s (%s).", d.Name, stamp(d.Overdue), ago(now, d.Overdue))})
 	}
-	last := c.last(d.Name)
+	last := d.Last
 	switch {
 	case last == nil && d.Schedule != "":
 		list = append(list, Concern{drill.Unproven, d.Name, fmt.Sprintf("Drill %s has never run.", d.Name)})

@@ -37,12 +37,14 @@ func TestAClusterIsGoodOnlyWhereAllIsKnownAndGood(t *testing.T) {
 		"drill never run":           {func(c *dashboard.Cluster) { c.Runs = c.Runs[4:] }, drill.Unproven, "Drill quarterly has never run"},
 		"no drill scheduled":        {func(c *dashboard.Cluster) { c.Drills[0].Schedule, c.Drills[1].Schedule = "", "" }, drill.Unproven, "No drill has a schedule"},
 		"one drill by hand, unused": {func(c *dashboard.Cluster) { c.Drills = append(c.Drills, dashboard.Drill{Name: "x"}) }, drill.Pass, ""},
+		"a repository is away":      {func(c *dashboard.Cluster) { c.Doubts = []string{"x is away"} }, drill.Unproven, "X is away."},
 		"evidence not readable":     {func(c *dashboard.Cluster) { c.Unread = 2 }, drill.Unproven, "evidence of 2 drills"},
 		"fails and stale":           {func(c *dashboard.Cluster) { c.Seen, c.Backups = ago(time.Hour), nil }, drill.Fail, "no backup"},
 	}
 	for name, c := range cases {
 		cluster := sound("main")
 		c.change(&cluster)
+		cluster = latest(cluster)
 		verdict, concerns := cluster.Judge(noon(), 15*time.Minute)
 		words := ""
 		for _, concern := range concerns {

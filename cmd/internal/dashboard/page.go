@@ -32,6 +32,7 @@ type Cluster struct {
 	Gaps     []Gap
 	Backups  []Backup // oldest first
 	Problems []string // objects that cannot be understood, findings: each a sentence
+	Doubts   []string // what could not be found out: each a sentence
 	Drills   []Drill
 	Runs     []Run // oldest first
 	Unread   int   // drills whose evidence cannot be read
@@ -74,6 +75,7 @@ type Drill struct {
 	Next     time.Time // by its schedule
 	Running  time.Time // since when; zero: it does not
 	Overdue  time.Time // since when it ought to have run; zero: it is not overdue
+	Last     *Run      // nil: it has never run
 }
 
 // Run is a drill that has run.
@@ -105,16 +107,6 @@ func (p *Page) Cluster(name string) *Cluster {
 	for i := range p.Clusters {
 		if p.Clusters[i].Name == name {
 			return &p.Clusters[i]
-		}
-	}
-	return nil
-}
-
-// last is the newest run of a drill, or nil.
-func (c *Cluster) last(name string) *Run {
-	for i := len(c.Runs) - 1; i >= 0; i-- {
-		if c.Runs[i].Drill == name {
-			return &c.Runs[i]
 		}
 	}
 	return nil
