@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"lifeboat/drill/plot"
 )
 
 // The measures of the report's drawings, in SVG units.
@@ -109,24 +111,17 @@ func newTrend(title string, all []*Result, self string, measure func(*Result) (f
 	highest := value(slices.MaxFunc(all, func(a, b *Result) int { return cmp.Compare(value(a), value(b)) }))
 	first, last := all[0], all[len(all)-1]
 	t := trend{Title: title, Last: spell(seconds(value(last))), Top: spell(seconds(highest)), From: day(first.Started), To: day(last.Started)}
+	samples := make([]plot.Sample, 0, len(all))
+	for _, r := range all {
+		samples = append(samples, plot.Sample{At: r.Started, Value: value(r)})
+	}
+	dots := plot.Frame{Width: trendWidth, Height: trendHeight, Margin: trendMargin, Top: highest}.Place(samples)
+	t.Line = plot.Line(dots)
 	for i, r := range all {
-		p := trendPoint{
-			X:     trendMargin + (trendWidth-2*trendMargin)*share(first.Started, r.Started, last.Started, float64(i)/float64(len(all)-1)),
-			Y:     trendHeight - trendMargin - (trendHeight-2*trendMargin)*value(r)/max(highest, 1e-9),
-			Label: fmt.Sprintf("%s: %s, %s", stamp(r.Started), spell(seconds(value(r))), r.Verdict), Verdict: r.Verdict, Self: r.ID == self,
-		}
-		t.Points = append(t.Points, p)
-		t.Line += fmt.Sprintf("%.1f,%.1f ", p.X, p.Y)
+		label := fmt.Sprintf("%s: %s, %s", stamp(r.Started), spell(seconds(value(r))), r.Verdict)
+		t.Points = append(t.Points, trendPoint{X: dots[i].X, Y: dots[i].Y, Label: label, Verdict: r.Verdict, Self: r.ID == self})
 	}
 	return t
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02") }
-
-// share is where between two moments a third lies, from 0 to 1.
-func share(from, at, to time.Time, otherwise float64) float64 {
-	if !to.After(from) {
-		return otherwise
-	}
-	return float64(at.Sub(from)) / float64(to.Sub(from))
-}

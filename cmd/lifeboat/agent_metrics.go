@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"math"
-	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"lifeboat/archive"
 	"lifeboat/archive/stream"
@@ -24,7 +22,6 @@ type agentMetrics struct {
 	delays                               *prometheus.SummaryVec
 	expiredObjects, expiredBytes         *prometheus.CounterVec
 	storedBytes, refusedObjects          *prometheus.GaugeVec
-	reloadGood, reloadTime               prometheus.Gauge
 }
 
 // delayWindow is the time whose heartbeats the percentiles are of.
@@ -54,34 +51,17 @@ func newAgentMetrics() *agentMetrics {
 			[]string{"cluster", "repository", "class"}),
 		refusedObjects: prometheus.NewGaugeVec(gauge("expiry_refused_objects", "Objects that the last expiry was not allowed to delete."),
 			[]string{"cluster", "repository"}),
-		reloadGood: prometheus.NewGauge(gauge("config_reload_successful", "0 where the last reload of the configuration was refused.")),
-		reloadTime: prometheus.NewGauge(gauge("config_reload_timestamp_seconds", "When the configuration was last asked to be read anew.")),
 	}
 	m.delays = prometheus.NewSummaryVec(prometheus.SummaryOpts{
 		Name: "lifeboat_heartbeat_delay_seconds", Help: "Time from a commit to its WAL being in the repository, by small commits of the agent's own.",
 		Objectives: map[float64]float64{0.5: 0.02, 0.9: 0.01, 0.99: 0.001}, MaxAge: delayWindow,
 	}, []string{"cluster"})
-	m.reloadGood.Set(1)
 	return m
 }
 
 func (m *agentMetrics) registry(g *agent) *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "lifeboat_build_info", Help: "Always 1; the labels say which build this is.",
-		ConstLabels: prometheus.Labels{"version": version(), "goversion": runtime.Version()},
-	})
-	build.Set(1)
-	r.MustRegister(build, m.files, m.bytes, m.failures, m.errors, m.jobs, m.segments, m.tailBytes, m.refilled, m.running, m.seconds, m.delays,
-		m.reloadGood, m.reloadTime,
-		m.expiredObjects, m.expiredBytes, m.storedBytes, m.refusedObjects,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &gaugesOf{agent: g})
-	return r
-}
-
-func (m *agentMetrics) reloaded(good bool, now time.Time) {
-	m.reloadGood.Set(oneIf(good))
-	m.reloadTime.Set(float64(now.Unix()))
+	return g.registry(m.files, m.bytes, m.failures, m.errors, m.jobs, m.segments, m.tailBytes, m.refilled, m.running, m.seconds, m.delays,
+		m.expiredObjects, m.expiredBytes, m.storedBytes, m.refusedObjects, &gaugesOf{agent: g})
 }
 
 func oneIf(yes bool) float64 {

@@ -78,6 +78,7 @@ type Heartbeat struct {
 type Drill struct {
 	Schedule Schedule `yaml:"schedule"`
 	To       Text     `yaml:"to"`
+	Deadline Duration `yaml:"deadline"` // DefaultDeadline where it is left out
 }
 
 // Targets are the documented promises that drills measure against.
@@ -92,13 +93,6 @@ type Targets struct {
 type Agent struct {
 	Socket string `yaml:"socket"`
 	Listen string `yaml:"listen"`
-}
-
-// Scheduler is where drills run.
-type Scheduler struct {
-	WorkDirectory string `yaml:"work_directory"`
-	PostgresBin   string `yaml:"postgres_bin"`
-	Listen        string `yaml:"listen"`
 }
 
 // DefaultSocket is where hooks ask that are not told otherwise.
@@ -123,7 +117,7 @@ const (
 func defaults() *Config {
 	return &Config{
 		Agent:     Agent{Socket: DefaultSocket, Listen: "127.0.0.1:9870"},
-		Scheduler: Scheduler{WorkDirectory: defaultScratch, Listen: "127.0.0.1:9871"},
+		Scheduler: defaultScheduler(),
 
 		StateDirectory: Text{Value: defaultState},
 	}
@@ -166,6 +160,7 @@ func (c *Cluster) fillDrills() {
 		if d.To.Value == "" {
 			d.To.Value = "latest"
 		}
+		setDefault(&d.Deadline, DefaultDeadline)
 	}
 }
 

@@ -26,10 +26,10 @@ func (c *clock) step(by time.Duration) {
 	c.ahead += by
 }
 
-func TestAnAgentLivesWhileItsMainLoopGoesRound(t *testing.T) {
+func TestADaemonLivesWhileItsMainLoopGoesRound(t *testing.T) {
 	t.Parallel()
 	var c clock
-	g := &agent{app: &app{now: c.now, log: slog.New(slog.DiscardHandler)}}
+	g := &daemon{app: &app{now: c.now, log: slog.New(slog.DiscardHandler)}}
 	ctx, hang := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
