@@ -24,6 +24,7 @@ const (
 func (d *drill) storeEvidence(ctx context.Context) error {
 	r := d.result
 	r.Evidence = fmt.Sprintf("drill %s in %s", r.ID, d.Repository.Location())
+	d.completeBundle(ctx)
 	history, problems, err := List(ctx, d.Cluster)
 	if err := errors.Join(append(problems, err)...); err != nil {
 		d.Log.Warn("the report's trends are not complete", keyError, err)
@@ -99,16 +100,25 @@ func (d *drill) writeLocally() error {
 	return errors.Join(os.WriteFile(filepath.Join(dir, reportFile), page, 0o600), os.WriteFile(filepath.Join(dir, "evidence.json"), body, 0o600))
 }
 
-// Load reads a drill's result from the repository. The error is storage.ErrNotFound where there is no such drill.
+// Load reads a drill's result from the repository, and what vouches for it. The error is storage.ErrNotFound where there is
+// no such drill.
 func Load(ctx context.Context, c *catalog.Cluster, id string) (*Result, error) {
-	raw, err := c.Evidence(ctx, id)
+	read, err := c.ProvenEvidence(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("drill %s: %w", id, err)
 	}
+	return decode(read)
+}
+
+func decode(read catalog.ReadEvidence) (*Result, error) {
 	var r Result
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return nil, fmt.Errorf("drill %s: %w", id, err)
+	if read.Err != nil {
+		return nil, fmt.Errorf("drill %s: %w", read.ID, read.Err)
 	}
+	if err := json.Unmarshal(read.Body, &r); err != nil {
+		return nil, fmt.Errorf("drill %s: %w", read.ID, err)
+	}
+	r.Proof = newProof(read.Proof)
 	return &r, nil
 }
 
@@ -119,13 +129,14 @@ func List(ctx context.Context, c *catalog.Cluster) (results []*Result, problems 
 	if err != nil {
 		return nil, nil, fmt.Errorf("list drills: %w", err)
 	}
-	for _, id := range ids[max(0, len(ids)-historyLength):] {
-		r, err := Load(ctx, c, id)
+	err = c.EachEvidence(ctx, ids[max(0, len(ids)-historyLength):], func(read catalog.ReadEvidence) error {
+		r, err := decode(read)
 		if err != nil {
 			problems = append(problems, err)
-			continue
+			return nil
 		}
 		results = append(results, r)
-	}
-	return results, problems, nil
+		return nil
+	})
+	return results, problems, err
 }

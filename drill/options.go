@@ -33,6 +33,8 @@ type Options struct {
 	Owner         *restore.Owner // whom the instance runs as when this process is root; nil: this process's own user
 
 	Targets Targets
+	Mandate Mandate
+	Origin  Origin
 
 	// Production tells what was committed and is not archived; nil: it cannot be asked.
 	Production func(ctx context.Context, timeline wal.TimelineID, archived wal.LSN) (ProductionState, error)

@@ -90,6 +90,7 @@ func (d *drill) noteReplay(running *server.Server, from, to time.Time) {
 	if err != nil {
 		d.Log.Warn("the scratch server's log cannot be read", keyError, err)
 	}
+	d.noteRecovery(log)
 	if m := redoLine.FindStringSubmatch(log); m != nil {
 		if at, err := time.Parse("2006-01-02 15:04:05.000", m[1]); err == nil {
 			r.start = min(max(0, at.Sub(from)), r.spent)

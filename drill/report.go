@@ -15,25 +15,25 @@ import (
 	"lifeboat/restore"
 )
 
-//go:embed report.html.tmpl
+//go:embed *.html.tmpl
 var reportFiles embed.FS
-
-// maxReportTables is how many tables a report lists, those that do not pass first; the JSON has all.
-const maxReportTables = 1000
 
 // page is what the report's template shows.
 type page struct {
 	*Result
+	tableLists
 	Headline, Summary string
 	Took              time.Duration
 	Figures           []figure
 	Concerns          []concern
+	Told              []string
+	Points            []point
 	Bars              []targetBar
 	PhaseBars         []phaseBar
-	Shown             []Table // the first of all tables, the worst first
-	Passed, LeftOut   int     // tables
+	Skipped           int // checks that were not run
 	Trends            []trend
-	Facts             [][2]string
+	Facts, Vouched    [][2]string
+	Words             [][2]string
 	PlanText          string
 }
 
@@ -49,11 +49,15 @@ type concern struct {
 // WriteHTML writes a drill as one page that needs nothing but itself: no script, no font, no picture from elsewhere.
 // The history, in any order and with or without the drill itself, is what its trends show.
 func WriteHTML(w io.Writer, r *Result, history []*Result) error {
-	t, err := template.New("report.html.tmpl").Funcs(reportFuncs()).ParseFS(reportFiles, "report.html.tmpl")
+	return writePage(w, "report.html.tmpl", newPage(r, history))
+}
+
+func writePage(w io.Writer, name string, content any) error {
+	t, err := template.New(name).Funcs(reportFuncs()).ParseFS(reportFiles, "style.html.tmpl", name)
 	if err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	if err := t.Execute(w, newPage(r, history)); err != nil {
+	if err := t.Execute(w, content); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
@@ -61,20 +65,15 @@ func WriteHTML(w io.Writer, r *Result, history []*Result) error {
 
 func newPage(r *Result, history []*Result) *page {
 	p := &page{
-		Result: r, Took: r.Finished.Sub(r.Started), Concerns: concerns(r), Bars: targetBars(r), PhaseBars: phaseBars(r.Phases),
-		Trends: trends(withSelf(history, r)), Facts: facts(r), PlanText: planText(r.Plan),
+		Result: r, tableLists: listTables(r.Rows.Tables), Took: r.Finished.Sub(r.Started), Concerns: concerns(r), Told: told(r), Points: points(r),
+		Figures: figures(r), Bars: targetBars(r), PhaseBars: phaseBars(r.Phases), Trends: trends(withSelf(history, r)),
+		Facts: facts(r), Vouched: vouched(r), Words: glossary(), PlanText: planText(r.Plan),
 	}
 	p.Headline, p.Summary = headline(r, p.Concerns)
-	p.Figures = figures(r)
-	p.Shown = slices.Clone(r.Rows.Tables)
-	slices.SortStableFunc(p.Shown, func(a, b Table) int { return b.Result.severity() - a.Result.severity() })
-	for _, t := range p.Shown {
-		if t.Result == Pass {
-			p.Passed++
+	for _, c := range r.Checks {
+		if c.Result == NotRun {
+			p.Skipped++
 		}
-	}
-	if len(p.Shown) > maxReportTables {
-		p.Shown, p.LeftOut = p.Shown[:maxReportTables], len(p.Shown)-maxReportTables
 	}
 	return p
 }
@@ -191,21 +190,6 @@ func lastTransaction(t time.Time) string {
 		return "no transaction was replayed"
 	}
 	return "last transaction " + stamp(t)
-}
-
-// facts are the circumstances at the foot of the report.
-func facts(r *Result) [][2]string {
-	list := [][2]string{
-		{"drill", r.ID}, {"started", stamp(r.Started)}, {"finished", stamp(r.Finished)},
-		{"backup", strings.TrimSpace(r.Backup.Label)}, {"backup ended", stamp(r.Backup.StopTime)}, {"cluster size", size(r.Backup.Bytes)},
-		{"census", r.Census}, {"recovery stopped", r.Target.StopReason}, {"restore time rests on", r.RestoreBasis},
-		{"PostgreSQL", r.Environment.PostgreSQL}, {"Lifeboat", r.Environment.Lifeboat},
-		{"machine", fmt.Sprintf("%s, %d cores", r.Environment.System, r.Environment.Cores)}, {"evidence", r.Evidence},
-	}
-	if r.Backup.Label == "" {
-		list = slices.DeleteFunc(list, func(f [2]string) bool { return strings.HasPrefix(f[0], "backup") || f[0] == "cluster size" })
-	}
-	return slices.DeleteFunc(list, func(f [2]string) bool { return f[1] == "" })
 }
 
 // planText is the plan as restore prints it; the JSON itself where it cannot be read.

@@ -13,6 +13,7 @@ import (
 
 	"lifeboat/internal/wal"
 	"lifeboat/restore"
+	"lifeboat/storage/catalog"
 )
 
 var reportDay = time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
@@ -71,6 +72,23 @@ func failedResult() *Result {
 	return r
 }
 
+// withBundle is a result with all that evidence tells beside.
+func withBundle(r *Result) *Result {
+	r.Bundle = Bundle{
+		Mandate:     Mandate{Name: "Backup policy", Version: "3", SHA256: strings.Repeat("ab", 32), Schedule: "0 4 * * *", Approver: "Head of Operations", Ticket: "OPS-1"},
+		Origin:      Origin{Trigger: ByHand, By: "me@here", Command: "lifeboat drill run nightly --ticket OPS-1"},
+		Host:        Host{Kernel: "Linux 6.1.0", MemoryBytes: 8 << 30, Disk: Disk{FileSystem: "ext4", Kind: "solid state", FreeBytes: 40e9, TotalBytes: 100e9}},
+		RecoveryLog: []string{"2026-11-22 04:00:01.150 UTC [412] LOG:  redo starts at 0/2000028", `2026-11-22 04:00:02.123 UTC [412] LOG:  recovery stopping after WAL location (LSN) "0/57FFF80"`},
+		Objects: []catalog.StoredObject{
+			{Key: "clusters/main/7000000000000000001/backups/20261122T020000Z-full-k3v2qa/record.json", Size: 4711, SHA256: strings.Repeat("cd", 32)},
+			{Key: "clusters/main/7000000000000000001/censuses/20261122T033000Z-q2w4zz.json", Size: 1234, SHA256: strings.Repeat("ef", 32)},
+		},
+		Previous: []catalog.EvidenceLink{{ID: "20261121T040000Z-aaaaaa", SHA256: strings.Repeat("01", 32)}},
+		Proof:    &Proof{SHA256: strings.Repeat("23", 32), Signature: Verified, Key: "12AB34CD56EF7890"},
+	}
+	return r
+}
+
 // pastDrills are the drills of the days before.
 func pastDrills(days int) []*Result {
 	var history []*Result
@@ -111,11 +129,13 @@ func TestReportNeedsNothingButItself(t *testing.T) {
 
 func TestReportTellsEverything(t *testing.T) {
 	t.Parallel()
-	r := failedResult()
+	r := withBundle(failedResult())
 	page := render(t, r, pastDrills(20))
 	wanted := []string{
 		"Something is wrong.", "One thing did not hold, and 3 more to look at", "1 wrong", "12.2 s or less", r.Target.StopReason, r.RestoreBasis,
-		r.Census, r.Backup.Label, "0/5800000", "over 10 times", "recovery_target_lsn", "2900 rows, not 2994", "3 of 4 tables pass", "2026-11-02",
+		r.Census, r.Backup.Label, "0/5800000", "over 10 times", "recovery_target_lsn", "2900 rows, not 2994", "3 of 4 tables pass", "2026-11-02", "promised: at most 60.0 s", "Are the rows those of production?", "somebody started this drill by hand (me@here)",
+		"Backup policy; version 3; checksum abababababab", "Head of Operations", "OPS-1", "Linux 6.1.0", "ext4", "redo starts at 0/2000028", "1 of 9 were not run",
+		"signed by key 12AB34CD56EF7890, verified", "clusters/main/7000000000000000001/backups", "20261121T040000Z-aaaaaa", "exact, tolerant",
 	}
 	for _, c := range r.Checks {
 		wanted = append(wanted, c.Name, c.Detail)
@@ -137,7 +157,10 @@ var unescape = strings.NewReplacer("&#34;", `"`, "&#39;", "'", "&lt;", "<", "&gt
 func TestReportEscapes(t *testing.T) {
 	t.Parallel()
 	const evil = `</td><script>alert("1")</script>`
-	r := failedResult()
+	r := withBundle(failedResult())
+	r.Mandate = Mandate{Name: evil, Version: evil, SHA256: evil, Schedule: evil, Approver: evil, Ticket: evil}
+	r.Origin, r.Host.Kernel, r.Host.Disk.FileSystem, r.RecoveryLog = Origin{Trigger: evil, By: evil, Command: evil}, evil, evil, []string{evil}
+	r.Objects[0].Key, r.Previous[0].ID, r.Proof.Key, r.ID = evil, evil, evil, evil
 	r.Cluster, r.Drill, r.Census, r.Evidence, r.LogExcerpt, r.RestoreBasis = evil, evil, evil, evil, evil, evil
 	r.Target.Value, r.Target.StopReason, r.Backup.Label, r.Environment.PostgreSQL, r.Rows.Why = evil, evil, evil, evil, evil
 	r.Damaged = []string{evil}
@@ -157,7 +180,7 @@ func TestReportOfManyTablesStaysReadable(t *testing.T) {
 	}
 	r.Rows.Tables[len(r.Rows.Tables)-1] = Table{Database: "postgres", Table: "public.last", Expected: 7, Result: Fail}
 	page := render(t, r, nil)
-	if !strings.Contains(page, "public.last") || !strings.Contains(page, "1503 of 1504 tables pass. 504 are left out here") {
+	if !strings.Contains(page, "public.last") || !strings.Contains(page, "The first 1000 of 1503 tables that pass") || !strings.Contains(page, "503 that pass are left out here") || !strings.Contains(page, "1503 of 1504 tables pass.") {
 		t.Error("the table that failed, or the number of those left out, is not there")
 	}
 	if len(r.Rows.Tables) != maxReportTables+504 || r.Rows.Tables[0].Table != "public.accounts" {
@@ -174,8 +197,8 @@ func TestTrends(t *testing.T) {
 	unmeasured := soundResult()
 	unmeasured.ID, unmeasured.Started, unmeasured.RTOSeconds, unmeasured.Targets = "20261101T040000Z-bbbbbb", reportDay.Add(-21*24*time.Hour), 0, nil
 	found := trends(withSelf(append(history, later, unmeasured), self))
-	if len(found) != 2 || len(found[0].Points) != 10 || len(found[1].Points) != 10 {
-		t.Fatalf("trends %+v, want two of ten drills", found)
+	if len(found) != 3 || len(found[0].Points) != 10 || len(found[1].Points) != 10 || len(found[2].Points) != 10 {
+		t.Fatalf("trends %+v, want three of ten drills", found)
 	}
 	for _, trend := range found {
 		for i, p := range trend.Points {

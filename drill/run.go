@@ -77,6 +77,7 @@ func newDrill(o Options) *drill {
 		Targets:     []Measured{},
 		Damaged:     []string{},
 		Environment: Environment{Lifeboat: o.ToolVersion, System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU()},
+		Bundle:      Bundle{Mandate: o.Mandate, Origin: o.Origin, Host: describeHost(o.WorkDirectory)},
 	}
 	return d
 }
@@ -91,7 +92,7 @@ func (d *drill) stage(part func() error) {
 	d.checks.blame(err)
 	var recovery *server.RecoveryError
 	if errors.As(err, &recovery) {
-		d.result.LogExcerpt = recovery.Log
+		d.result.LogExcerpt = scrub(recovery.Log)
 	}
 }
 

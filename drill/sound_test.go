@@ -217,6 +217,7 @@ func (s *scene) wantReports(t *testing.T, drills int) {
 		t.Errorf("JUnit: %v", err)
 	}
 	wantFixedNames(t, last)
+	s.wantBundle(t, results)
 }
 
 // wantFixedNames wants the names that scripts and dashboards read.

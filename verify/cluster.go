@@ -32,7 +32,7 @@ func (c *clusterCheck) all(ctx context.Context) error {
 	c.addGaps()
 	c.addConflicts()
 	c.addSummary()
-	return nil
+	return c.checkEvidence(ctx)
 }
 
 // name is how findings speak of the cluster.

@@ -34,6 +34,7 @@ func (a *app) drillCommand() *cobra.Command {
 func (a *app) drillRunCommand() *cobra.Command {
 	var target targetFlags
 	var backup string
+	var mandate mandateFlags
 	c := &cobra.Command{
 		Use:   "run [NAME]",
 		Short: "Run a drill now",
@@ -45,21 +46,26 @@ func (a *app) drillRunCommand() *cobra.Command {
 			if len(args) == 1 {
 				name = args[0]
 			}
-			return a.drillRun(c.Context(), name, backup, target)
+			mandate.command = commandLine(c, args)
+			return a.drillRun(c.Context(), name, backup, target, mandate)
 		},
 	}
 	target.add(c.Flags())
+	mandate.add(c.Flags())
 	c.Flags().StringVar(&backup, "backup", "", "start from this backup, by its `LABEL` (default: the best one)")
 	return c
 }
 
-func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFlags) error {
+func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFlags, mandate mandateFlags) error {
 	s, err := a.openKnown(ctx, drilling())
 	if err != nil {
 		return err
 	}
 	options, err := a.drillOptions(s, name, backup, flags)
 	if err != nil {
+		return err
+	}
+	if err := mandate.complete(&options, s); err != nil {
 		return err
 	}
 	lent, err := a.lendHook(ctx, s, &options)

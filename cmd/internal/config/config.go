@@ -35,6 +35,7 @@ type Cluster struct {
 	Heartbeat     Heartbeat         `yaml:"heartbeat"`
 	Drills        map[string]*Drill `yaml:"drills"`
 	Targets       Targets           `yaml:"targets"`
+	Policy        Policy            `yaml:"policy"`
 }
 
 // WAL says how WAL reaches the repository.
@@ -79,6 +80,7 @@ type Drill struct {
 	Schedule Schedule `yaml:"schedule"`
 	To       Text     `yaml:"to"`
 	Deadline Duration `yaml:"deadline"` // DefaultDeadline where it is left out
+	Policy   Policy   `yaml:"policy"`   // what differs from the cluster's
 }
 
 // Targets are the documented promises that drills measure against.

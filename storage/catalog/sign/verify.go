@@ -39,6 +39,12 @@ func Verify(keys []PublicKey, message, signature []byte) (comment string, err er
 	return "", fmt.Errorf("%w: key %s", ErrUntrusted, keyID(s.KeyID))
 }
 
+// KeyID is the number of the key that a .minisig file says it was made with, as PublicKey.ID has it. It proves nothing.
+func KeyID(signature []byte) (string, error) {
+	s, err := parse(signature)
+	return keyID(s.KeyID), err
+}
+
 // parse reads a .minisig file. It takes the one spelling of it alone that minisign writes, as base64 has several.
 func parse(signature []byte) (minisign.Signature, error) {
 	var s minisign.Signature
