@@ -121,7 +121,7 @@ func TestBeforeTheLastDDL(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
 		ctx := t.Context()
 		s := newScene(t, install, pgtest.Options{WALSegmentMB: 1})
-		s.Exec(ctx, "CREATE TABLE ledger (id int); CREATE TABLE held (id int)")
+		s.Exec(ctx, "CREATE TABLE ledger (id int); CREATE TABLE held (id int); CREATE TABLE early (id int)")
 		s.Exec(ctx, "CREATE TABLE doomed AS SELECT generate_series(1, 50) AS id; CREATE TABLE emptied AS TABLE doomed")
 		s.Exec(ctx, "CREATE DATABASE other")
 		s.backup(ctx)
@@ -134,15 +134,17 @@ func TestBeforeTheLastDDL(t *testing.T) {
 			sql      []string // of one session, with other work before the last one
 			database string   // in which the question is true just before
 			ask      string
+			beside   string // what another session changes while the first one's change waits for its commit
 		}{
-			{[]string{"DROP TABLE doomed"}, "postgres", "SELECT count(*) = 50 FROM public.doomed"},
-			{[]string{"BEGIN", "TRUNCATE emptied", "COMMIT"}, "postgres", "SELECT count(*) = 50 FROM public.emptied"},
-			{[]string{"BEGIN", "SAVEPOINT a", "ALTER TABLE held ADD more int", "RELEASE a", "COMMIT"}, "postgres", "SELECT count(*) = 0 FROM pg_attribute WHERE attname = 'more'"},
-			{[]string{"DROP DATABASE other"}, "other", "SELECT true"},
+			{[]string{"DROP TABLE doomed"}, "postgres", "SELECT count(*) = 50 FROM public.doomed", ""},
+			{[]string{"BEGIN", "TRUNCATE emptied", "COMMIT"}, "postgres", "SELECT count(*) = 50 FROM public.emptied", ""},
+			{[]string{"BEGIN", "SAVEPOINT a", "ALTER TABLE held ADD more int", "RELEASE a", "COMMIT"}, "postgres", "SELECT count(*) = 0 AND to_regclass('public.early') IS NULL FROM pg_attribute WHERE attname = 'more'", "DROP TABLE early"},
+			{[]string{"DROP DATABASE other"}, "other", "SELECT true", ""},
 		} {
 			for i, sql := range deed.sql {
 				if i > 0 && i == len(deed.sql)-1 {
 					rows = s.otherWork(ctx)
+					s.Exec(ctx, deed.beside)
 				}
 				if _, err := session.Exec(ctx, sql); err != nil {
 					t.Fatalf("%s: %v", sql, err)
