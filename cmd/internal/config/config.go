@@ -78,6 +78,7 @@ type Heartbeat struct {
 type Drill struct {
 	Schedule Schedule `yaml:"schedule"`
 	To       Text     `yaml:"to"`
+	Timeline Timeline `yaml:"timeline"`
 }
 
 // Targets are the documented promises that drills measure against.
