@@ -9,7 +9,7 @@ import (
 
 // archive is what the drill knows of all that the repository holds of its cluster.
 type archive struct {
-	newest  catalog.Record // of all backups
+	newest  catalog.Record // backup by its place in the WAL, of those on the drill's way
 	run     catalog.WALRun // that recovery ends in
 	history wal.TimelineHistory
 	gap     *catalog.Gap // in the WAL behind the newest backup, so that the WAL after it is of no use
@@ -22,19 +22,25 @@ func (d *drill) learnArchive(ctx context.Context) error {
 		return err
 	}
 	a := &d.archive
-	for _, b := range inventory.Backups {
-		if b.StopTime.After(a.newest.StopTime) {
-			a.newest = b
-		}
-	}
 	var reached, known bool
 	a.run, reached = inventory.ReachFrom(d.plan.Record(), d.plan.Timeline)
 	a.history, known = inventory.History(d.plan.Timeline)
 	if !reached || !known {
 		return errWALGone
 	}
+	a.newest = a.newestOf(inventory.Backups)
 	a.gap = a.openGap(inventory.Gaps())
 	return nil
+}
+
+// newestOf is the last backup on the drill's way. Positions count, since clocks may have been set back.
+func (a *archive) newestOf(backups []catalog.Record) (newest catalog.Record) {
+	for _, b := range backups {
+		if a.onPath(b.Timeline, b.StopLSN-1) && b.StopLSN > newest.StopLSN {
+			newest = b
+		}
+	}
+	return newest
 }
 
 // openGap is the first gap on the drill's way that no backup has come after.

@@ -56,6 +56,9 @@ func (d *drill) chooseCensus(ctx context.Context) (tried int, err error) {
 		if err := json.Unmarshal(raw, &c); err != nil {
 			return len(ids), fmt.Errorf("census %s: %w", id, err)
 		}
+		if err := d.isOf(&c); err != nil {
+			return len(ids), err
+		}
 		if d.reaches(&c) {
 			d.census, d.result.Census = &c, id
 			break

@@ -18,13 +18,14 @@ func verdictOf(err error) Verdict {
 		recovery *server.RecoveryError
 		short    *ShortError
 		content  *restore.ContentError
+		foreign  *ForeignError
 	)
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return Unproven
 	case errors.As(err, &recovery):
 		return verdictOfRecovery(recovery)
-	case errors.As(err, &damaged) || errors.As(err, &short) || errors.As(err, &content):
+	case errors.As(err, &damaged) || errors.As(err, &short) || errors.As(err, &content) || errors.As(err, &foreign):
 		return Fail
 	}
 	return Unproven

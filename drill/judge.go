@@ -42,18 +42,17 @@ func (d *drill) against(name string, target, actual time.Duration) Measured {
 // judgeBackup looks at the age of the newest backup, and whether it is the one that is drilled.
 func (d *drill) judgeBackup() {
 	newest, drilled := d.archive.newest, d.plan.Backup
-	age := d.result.Started.Sub(newest.StopTime)
-	m := d.against(TargetAge, d.Targets.MaxBackupAge, age)
-	if m.Result == Warn {
-		m.Result = Pass // a backup a day is never younger than a day just before the next
-	}
+	m := d.againstAge(TargetAge, d.Targets.MaxBackupAge, newest.StopTime)
 	d.setTarget(m)
-	drilledAge := d.result.Started.Sub(drilled.StopTime)
-	switch {
+	switch age := d.result.Started.Sub(drilled.StopTime); {
 	case m.Result == Fail:
-		d.checks.set(CheckBackup, Fail, "the newest backup, %s, is %s old: at most %s is promised", newest.Label, spell(age), spell(d.Targets.MaxBackupAge))
-	case drilledAge > d.Targets.MaxBackupAge:
-		d.checks.set(CheckBackup, Unproven, "the target lies before the newest backup, %s: this drill restores %s, which is %s old", newest.Label, drilled.Label, spell(drilledAge))
+		d.checks.set(CheckBackup, Fail, "the newest backup, %s, is %s old: at most %s is promised", newest.Label, m.Actual, spell(d.Targets.MaxBackupAge))
+	case m.Result != Pass:
+		d.checks.set(CheckBackup, m.Result, "the newest backup is %s: %s", newest.Label, m.Actual)
+	case age > d.Targets.MaxBackupAge:
+		d.checks.set(CheckBackup, Unproven, "the target lies before the newest backup, %s: this drill restores %s, which is %s old", newest.Label, drilled.Label, spell(age))
+	case drilled.Label != newest.Label && d.plan.Target.StopLSN >= newest.StopLSN:
+		d.checks.set(CheckBackup, Unproven, "this drill restores %s, and not the newest backup, %s", drilled.Label, newest.Label)
 	}
 	d.judgePages()
 }
@@ -77,16 +76,25 @@ func checksums(r catalog.Record) string {
 }
 
 // judgeRPO measures what would be lost now: from the newest moment in the archive to the start of the drill. An idle
-// server archives nothing new, so production is asked before a large number is held against the backup.
+// server archives nothing new, so production is asked before a large number is held against the backup; and where the
+// archive's clock is ahead, since a number that is too small proves nothing.
 func (d *drill) judgeRPO(ctx context.Context) {
-	lag := max(0, d.result.Started.Sub(d.archive.run.LastTime))
-	m := d.against(TargetRPO, d.Targets.RPO, lag)
+	lag := d.result.Started.Sub(d.archive.run.LastTime)
+	m := d.against(TargetRPO, d.Targets.RPO, max(0, lag))
+	if ahead := -lag; ahead > d.Targets.RPO/clockShare {
+		m.Result = Unproven
+		m.Actual = fmt.Sprintf("unknown: the newest time in the WAL is %s in the future of this machine's clock", spell(ahead))
+	}
+	lag = max(0, lag)
 	if m.Result != Pass {
 		m, lag = d.askProduction(ctx, m, lag)
 	}
 	d.result.RPOSeconds = lag.Seconds()
 	d.setTarget(m)
 }
+
+// clockShare is the part of the promised recovery point by which clocks may differ.
+const clockShare = 10
 
 // askProduction replaces the age of the archive by what production has that the archive has not.
 func (d *drill) askProduction(ctx context.Context, m Measured, lag time.Duration) (Measured, time.Duration) {
@@ -103,14 +111,23 @@ func (d *drill) askProduction(ctx context.Context, m Measured, lag time.Duration
 		m.Actual = fmt.Sprintf("0 s: the archive ends %s ago, and production has committed nothing since", spell(lag))
 		return m, 0
 	}
-	lost := max(0, d.result.Started.Sub(state.FirstUnarchived))
+	now := state.Clock // of the machine whose clock the commit's time is, too
+	if now.IsZero() {
+		now = d.result.Started
+	}
+	lost := max(0, now.Sub(state.FirstUnarchived))
 	return d.against(TargetRPO, d.Targets.RPO, lost), lost
 }
 
 // orLess is for a measure that is an upper bound only: that it is too large proves nothing.
 func orLess(m Measured, why string) Measured {
-	if m.Result == Fail {
+	switch m.Result {
+	case Unproven:
+		m.Actual += "; " + why
+		return m
+	case Fail:
 		m.Result = Unproven
+	case Pass, Warn, NotRun:
 	}
 	m.Actual += ", or less: " + why
 	return m

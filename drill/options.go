@@ -23,6 +23,7 @@ type Options struct {
 	Cluster    *catalog.Cluster
 	Name       string         // of the drill in the configuration
 	Target     restore.Target // where to recover to
+	Wish       restore.Wish   // in place of Target, where it has words: what that is chosen by when the drill begins
 	Timeline   wal.TimelineID // 0: the latest
 	Backup     string         // label; empty: the best one for the target
 
@@ -54,6 +55,7 @@ type OtherRepository struct {
 // ProductionState is what production has that the archive does not.
 type ProductionState struct {
 	FirstUnarchived time.Time // commit time of the first transaction that is not archived; zero: there is none
+	Clock           time.Time // what production's clock says; zero: not known, and taken to be as this machine's
 }
 
 func (o *Options) check() error {
@@ -68,7 +70,7 @@ func (o *Options) check() error {
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
 	}
-	return errors.Join(o.Targets.check(), o.Target.Validate())
+	return errors.Join(o.Targets.check(), o.checkTarget())
 }
 
 // check makes sure that every target is one that can be kept.

@@ -49,20 +49,36 @@ func (c copied) extrapolate(bytes float64) time.Duration {
 	return contents + time.Duration(files*float64(c.perFile()))
 }
 
-// judgeRestoreTime extrapolates from the measured copy to 1 TB. What plan, start and replay took is added once.
+// judgeRestoreTime extrapolates from the measured copy to 1 TB, and to the cluster's size where that is larger than what
+// was copied. What plan, start and replay took is added once.
 func (d *drill) judgeRestoreTime() {
 	c := d.clock.copied
-	d.result.RTOSeconds = d.clock.atReach.Seconds()
 	fixed := max(0, d.clock.atReach-c.took)
 	predicted := fixed + c.extrapolate(terabyte)
-	d.result.RestoreBasis = fmt.Sprintf("%s in %s files copied in %s: contents at %s/s and %s for each file beside; all else took %s and is added once",
-		size(c.bytes), count(c.files), spell(c.took), size(int64(c.rate())), spellShort(c.perFile()), spell(fixed))
-	if c.bytes < smallSample {
-		d.result.RestoreBasis += "; so small a sample fits in memory, and the disks may be slower"
+	r := &RestoreTime{
+		Seconds: d.clock.atReach.Seconds(), Phases: d.clock.toReach, Bytes: c.bytes, TerabyteSeconds: predicted.Seconds(),
+		ClusterBytes: max(c.bytes, d.archive.newest.ClusterBytes), ClusterSeconds: d.clock.atReach.Seconds(), Basis: c.basis(fixed),
 	}
+	detail := "1 TB would take " + spell(predicted)
+	if r.ClusterBytes > c.bytes {
+		whole := fixed + c.extrapolate(float64(r.ClusterBytes))
+		r.ClusterSeconds = whole.Seconds()
+		detail += fmt.Sprintf(", the cluster as it is now, %s, %s", size(r.ClusterBytes), spell(whole))
+	}
+	d.result.RestoreTime, d.result.RTOSeconds, d.result.RestoreBasis = r, r.Seconds, r.Basis
 	m := d.against(TargetTime, d.Targets.RestorePerTerabyte, predicted)
 	d.setTarget(m)
-	d.checks.set(CheckTime, m.Result, "1 TB would take %s: %s", spell(predicted), d.result.RestoreBasis)
+	d.checks.set(CheckTime, m.Result, "%s: %s", detail, r.Basis)
+}
+
+// basis is what an extrapolation rests on, in words; fixed is what does not grow with the bytes.
+func (c copied) basis(fixed time.Duration) string {
+	words := fmt.Sprintf("%s in %s files copied in %s: contents at %s/s and %s for each file beside; all else took %s and is added once",
+		size(c.bytes), count(c.files), spell(c.took), size(int64(c.rate())), spellShort(c.perFile()), spell(fixed))
+	if c.bytes < smallSample {
+		words += "; so small a sample fits in memory, and the disks may be slower"
+	}
+	return words
 }
 
 // spellShort writes a length of time that may be far below a millisecond.

@@ -32,19 +32,23 @@ type Result struct {
 	Census       string          `json:"census"` // the one that was compared with; empty: none
 	Plan         json.RawMessage `json:"plan,omitempty"`
 	RestoreBasis string          `json:"restore_basis"` // what the restore time was measured on
-	LogExcerpt   string          `json:"log_excerpt"`   // of the scratch server, where recovery went wrong
-	Damaged      []string        `json:"damaged"`       // objects of the repository
+	RestoreTime  *RestoreTime    `json:"restore_time,omitempty"`
+	LogExcerpt   string          `json:"log_excerpt"` // of the scratch server, where recovery went wrong
+	Damaged      []string        `json:"damaged"`     // objects of the repository
 
 	Bundle
 }
 
 // TargetReached is where the drill was to recover to, and where it came.
 type TargetReached struct {
-	Kind        string    `json:"kind"`
-	Value       string    `json:"value"`
-	ReachedLSN  wal.LSN   `json:"reached_lsn"`
-	ReachedTime time.Time `json:"reached_time"` // of the last transaction that was replayed
-	StopReason  string    `json:"stop_reason"`  // in the server's words
+	Asked       string         `json:"asked"`    // in the words of the configuration or the command line
+	Why         string         `json:"why"`      // that these words became this target; empty where they name it
+	Timeline    wal.TimelineID `json:"timeline"` // that was followed; 0: none could be chosen
+	Kind        string         `json:"kind"`
+	Value       string         `json:"value"`
+	ReachedLSN  wal.LSN        `json:"reached_lsn"`
+	ReachedTime time.Time      `json:"reached_time"` // of the last transaction that was replayed
+	StopReason  string         `json:"stop_reason"`  // in the server's words
 }
 
 // BackupUsed is the backup that was restored.
@@ -105,6 +109,7 @@ type Policy struct {
 	RPO                time.Duration `json:"rpo_ns"`
 	WarnAtPercent      float64       `json:"warn_at_percent"`
 	MaxBackupAge       time.Duration `json:"max_backup_age_ns"`
+	MaxCensusAge       time.Duration `json:"max_census_age_ns"` // 0: as MaxBackupAge
 }
 
 // Environment is where the drill ran.

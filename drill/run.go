@@ -72,7 +72,7 @@ func newDrill(o Options) *drill {
 	d := &drill{Options: o, checks: newChecklist(), clock: &stopwatch{now: o.Now}}
 	d.result = &Result{
 		ID: catalog.NewID(started), Cluster: o.Cluster.Name(), Drill: o.Name, Started: started.UTC(), Policy: o.Targets,
-		Target:      TargetReached{Kind: string(o.Target.Kind), Value: o.Target.Value()},
+		Target:      TargetReached{Asked: o.asked(), Kind: string(o.Target.Kind), Value: o.Target.Value()},
 		Rows:        Rows{Comparison: string(census.None), Tables: []Table{}},
 		Targets:     []Measured{},
 		Damaged:     []string{},
@@ -159,6 +159,7 @@ func (d *drill) visitStops(ctx context.Context) error {
 		}
 	}
 	d.explainRows()
+	d.judgeCensusAge()
 	return nil
 }
 

@@ -36,6 +36,9 @@ func (d *drill) planOptions(label string, moves map[string]string) restore.PlanO
 
 // planTarget plans the restore to the drill's target, with every tablespace below the scratch directory.
 func (d *drill) planTarget(ctx context.Context) error {
+	if err := d.chooseTarget(ctx); err != nil {
+		return err
+	}
 	plan, err := restore.MakePlan(ctx, d.Cluster, d.Target, d.planOptions(d.Backup, nil))
 	if unreachable := (*restore.UnreachableError)(nil); errors.As(err, &unreachable) {
 		d.unreachable = err
@@ -48,6 +51,7 @@ func (d *drill) planTarget(ctx context.Context) error {
 		return err
 	}
 	r, b := d.result, d.plan.Backup
+	r.Target.Timeline = d.plan.Timeline
 	r.Backup = BackupUsed{Label: b.Label, Type: b.Type, StartLSN: b.StartLSN, StopLSN: b.StopLSN, StopTime: b.StopTime, Bytes: d.plan.BytesToWrite}
 	version := d.plan.Record().PostgresVersion
 	r.Environment.PostgreSQL = fmt.Sprintf("%d.%d", version/10000, version%10000)

@@ -24,6 +24,7 @@ type stopwatch struct {
 	copied  copied // in the fetch
 	replays []replay
 	atReach time.Duration // what recovery to the drill's target took; 0 before that
+	toReach []Phase       // the same in parts
 }
 
 // replay is one start of the server and its recovery.
@@ -63,11 +64,21 @@ func (s *stopwatch) addReplay(r replay) {
 // only where the last one went on from there.
 func (s *stopwatch) reach(answered time.Duration) {
 	last := s.replays[len(s.replays)-1]
-	s.atReach = s.spent[PhasePlan] + s.spent[PhaseFetch] + last.spent + answered
+	replayed := last.spent - last.start
 	for _, r := range s.replays[:len(s.replays)-1] {
 		if r.redo < last.redo {
-			s.atReach += r.spent - r.start
+			replayed += r.spent - r.start
 		}
+	}
+	s.atReach, s.toReach = 0, nil
+	for _, part := range []struct {
+		name  string
+		spent time.Duration
+	}{
+		{PhasePlan, s.spent[PhasePlan]}, {PhaseFetch, s.spent[PhaseFetch]}, {PhaseStart, last.start}, {PhaseReplay, replayed}, {PhaseAnswer, answered},
+	} {
+		s.atReach += part.spent
+		s.toReach = append(s.toReach, Phase{Name: part.name, Seconds: part.spent.Seconds(), Bytes: s.bytes[part.name]})
 	}
 }
 

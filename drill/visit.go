@@ -53,8 +53,8 @@ func (d *drill) reached(ctx context.Context, running *server.Server, s *stop, pr
 	if err != nil {
 		return fmt.Errorf("ask the restored server: %w", err)
 	}
-	d.clock.reach(d.Now().Sub(first))
 	d.clock.addBytes(PhaseReplay, s.plan.WAL.Bytes)
+	d.clock.reach(d.Now().Sub(first))
 	d.result.Environment.PostgreSQL = version
 	t := &d.result.Target
 	t.ReachedLSN, t.ReachedTime, t.StopReason = proof.ReachedLSN, proof.ReachedTime, proof.StopReason

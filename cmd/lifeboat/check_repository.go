@@ -42,7 +42,7 @@ func (k *checker) checkLastBackup(backups []catalog.Record) {
 			last = b.StopTime
 		}
 	}
-	limit := maxBackupAge(k.scene.config, k.app.now())
+	limit := oldest(k.scene.config.Backup.Schedule, k.app.now())
 	switch {
 	case last.IsZero():
 		k.add("last backup", "fail", "lifeboat backup", "there is none")

@@ -31,10 +31,15 @@ func (a *app) drillCommand() *cobra.Command {
 	return c
 }
 
+// drillRequest is what the command line says of a drill.
+type drillRequest struct {
+	name, backup, to string
+	target           targetFlags
+	mandate          mandateFlags
+}
+
 func (a *app) drillRunCommand() *cobra.Command {
-	var target targetFlags
-	var backup string
-	var mandate mandateFlags
+	r := drillRequest{name: "nightly"}
 	c := &cobra.Command{
 		Use:   "run [NAME]",
 		Short: "Run a drill now",
@@ -42,30 +47,30 @@ func (a *app) drillRunCommand() *cobra.Command {
 			"Exits 0 for pass and warn, 3 for fail, 4 for unproven, 5 when the target cannot be reached.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			name := "nightly"
 			if len(args) == 1 {
-				name = args[0]
+				r.name = args[0]
 			}
-			mandate.command = commandLine(c, args)
-			return a.drillRun(c.Context(), name, backup, target, mandate)
+			r.mandate.command = commandLine(c, args)
+			return a.drillRun(c.Context(), r)
 		},
 	}
-	target.add(c.Flags())
-	mandate.add(c.Flags())
-	c.Flags().StringVar(&backup, "backup", "", "start from this backup, by its `LABEL` (default: the best one)")
+	r.target.add(c.Flags())
+	r.mandate.add(c.Flags())
+	c.Flags().StringVar(&r.to, "to", "", "recover to this `TARGET`, in the words of the configuration: latest, a time, 1h ago, random, 'restore point' or 'before last ddl'")
+	c.Flags().StringVar(&r.backup, "backup", "", "start from this backup, by its `LABEL` (default: the best one)")
 	return c
 }
 
-func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFlags, mandate mandateFlags) error {
+func (a *app) drillRun(ctx context.Context, r drillRequest) error {
 	s, err := a.openKnown(ctx, drilling())
 	if err != nil {
 		return err
 	}
-	options, err := a.drillOptions(s, name, backup, flags)
+	options, err := a.drillOptions(s, r)
 	if err != nil {
 		return err
 	}
-	if err := mandate.complete(&options, s); err != nil {
+	if err := r.mandate.complete(&options, s); err != nil {
 		return err
 	}
 	lent, err := a.lendHook(ctx, s, &options)
@@ -93,26 +98,21 @@ func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFla
 	return verdictCode(string(result.Verdict))
 }
 
-func (a *app) drillOptions(s *scene, name, backup string, flags targetFlags) (drill.Options, error) {
-	configured := s.config.Drills[name]
-	if configured == nil {
-		return drill.Options{}, usagef("no drill is called %q in the configuration", name)
-	}
-	target, timeline, err := flags.parse(a.now())
+func (a *app) drillOptions(s *scene, r drillRequest) (drill.Options, error) {
+	configured, err := drillNamed(s.config, r.name)
 	if err != nil {
 		return drill.Options{}, err
 	}
-	if !flags.given() {
-		if target, err = parseTarget(configured.To.Value, a.now()); err != nil {
-			return drill.Options{}, &config.Error{Path: s.settings.Path, At: configured.To.At, Message: fmt.Sprintf("drill %s: to: %v", name, err)}
-		}
+	aim, err := a.drillAim(configured, r.to, r.target)
+	if err != nil {
+		return drill.Options{}, err
 	}
 	owner, err := s.owner(s.settings.Scheduler.WorkDirectory)
 	if err != nil {
 		return drill.Options{}, err
 	}
 	return drill.Options{
-		Repository: s.repository, Cluster: s.cluster, Name: name, Target: target, Timeline: timeline, Backup: backup,
+		Repository: s.repository, Cluster: s.cluster, Name: r.name, Target: aim.target, Wish: aim.wish, Timeline: aim.timeline, Backup: r.backup,
 		WorkDirectory: s.settings.Scheduler.WorkDirectory, PostgresBin: s.settings.Scheduler.PostgresBin,
 		FetchCommand: fetchCommand(), Owner: owner,
 		Targets: a.drillTargets(s.config), Production: production(s),
@@ -167,27 +167,13 @@ func (a *app) drillTargets(c *config.Cluster) drill.Targets {
 	return drill.Targets{
 		RowsPercent: float64(c.Targets.Rows), WarnAtPercent: float64(c.Targets.WarnAt),
 		RestorePerTerabyte: time.Duration(c.Targets.RestorePerTerabyte), RPO: time.Duration(c.Targets.RPO),
-		MaxBackupAge: maxBackupAge(c, a.now()),
+		MaxBackupAge: oldest(c.Backup.Schedule, a.now()), MaxCensusAge: oldest(c.Census.Schedule, a.now()),
 	}
-}
-
-// backupGrace is how late a scheduled backup may be before it counts as missed.
-const backupGrace = 2 * time.Hour
-
-// maxBackupAge is the age from which on "last night's backup" is not there: the schedule's interval and some grace, a
-// day and some grace where there is no schedule.
-func maxBackupAge(c *config.Cluster, now time.Time) time.Duration {
-	interval := 24 * time.Hour
-	if c.Backup.Schedule.Schedule != nil {
-		next := c.Backup.Schedule.Next(now)
-		interval = c.Backup.Schedule.Next(next).Sub(next)
-	}
-	return interval + backupGrace
 }
 
 func (a *app) tellDrill(r *drill.Result) {
 	a.out.Printf("drill %s of cluster %s: %s\n", r.Drill, r.Cluster, a.out.Paint(term.Strong, a.out.Verdict(string(r.Verdict))))
-	a.out.Printf("  target %s %s, reached %s; backup %s\n", r.Target.Kind, r.Target.Value, r.Target.ReachedLSN, r.Backup.Label)
+	a.tellTarget(r)
 	a.out.Printf("  rows: %s (%s)\n\n", r.Rows.Comparison, r.Rows.Why)
 	checks := make([][]string, 0, len(r.Checks))
 	for _, c := range r.Checks {

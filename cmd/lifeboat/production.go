@@ -29,9 +29,10 @@ func production(s *scene) func(context.Context, wal.TimelineID, wal.LSN) (drill.
 		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 		var flushed, directory string
 		var current, system int64
+		var clock time.Time
 		const query = `SELECT pg_current_wal_flush_lsn()::text, current_setting('data_directory'),
-			(SELECT timeline_id FROM pg_control_checkpoint()), (SELECT system_identifier FROM pg_control_system())`
-		if err := conn.QueryRow(ctx, query).Scan(&flushed, &directory, &current, &system); err != nil {
+			(SELECT timeline_id FROM pg_control_checkpoint()), (SELECT system_identifier FROM pg_control_system()), clock_timestamp()`
+		if err := conn.QueryRow(ctx, query).Scan(&flushed, &directory, &current, &system, &clock); err != nil {
 			return drill.ProductionState{}, fmt.Errorf("ask production: %w", err)
 		}
 		if uint64(system) != s.cluster.Identity().SystemIdentifier || wal.TimelineID(current) != timeline {
@@ -42,7 +43,7 @@ func production(s *scene) func(context.Context, wal.TimelineID, wal.LSN) (drill.
 			return drill.ProductionState{}, fmt.Errorf("ask production: %w", err)
 		}
 		first, err := firstCommit(filepath.Join(directory, "pg_wal"), timeline, s.cluster.Identity().WALSegmentSize, archived, end)
-		return drill.ProductionState{FirstUnarchived: first}, err
+		return drill.ProductionState{FirstUnarchived: first, Clock: clock}, err
 	}
 }
 

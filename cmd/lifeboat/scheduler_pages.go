@@ -22,7 +22,7 @@ func dashboardPage(v *schedulerView) *dashboard.Page {
 func dashboardCluster(v *schedulerView, c *clusterView) dashboard.Cluster {
 	shown := dashboard.Cluster{
 		Name: c.Name, Seen: c.Seen, Trouble: c.Trouble, Unread: len(c.Unread),
-		MaxBackupAge: maxBackupAge(c.Config, v.Now), WarnAt: float64(c.Config.Targets.WarnAt),
+		MaxBackupAge: oldest(c.Config.Backup.Schedule, v.Now), WarnAt: float64(c.Config.Targets.WarnAt),
 	}
 	for _, d := range c.Drills {
 		shown.Drills = append(shown.Drills, dashboardDrill(d))

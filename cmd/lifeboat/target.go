@@ -24,13 +24,16 @@ func (f *targetFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.immediate, "to-immediate", false, "recover to the end of the backup, the first consistent moment")
 	flags.BoolVar(&f.latest, "to-latest", false, "recover to the end of the archived WAL (the default)")
 	flags.BoolVar(&f.exclusive, "exclusive", false, "stop just before the target instead of just after it")
-	flags.StringVar(&f.timeline, "timeline", "latest", "`TIMELINE` to follow: a number, or latest")
+	flags.StringVar(&f.timeline, "timeline", "", "`TIMELINE` to follow: a number, or latest (the default)")
 }
 
 // given says whether a target was named.
 func (f *targetFlags) given() bool {
 	return f.time != "" || f.lsn != "" || f.name != "" || f.xid != "" || f.immediate || f.latest
 }
+
+// timelineGiven says whether a timeline was named.
+func (f *targetFlags) timelineGiven() bool { return f.timeline != "" }
 
 // parse turns the flags into one target, the latest moment where there is none.
 func (f *targetFlags) parse(now time.Time) (restore.Target, wal.TimelineID, error) {
@@ -89,13 +92,4 @@ func (f *targetFlags) parseTimeline() (wal.TimelineID, error) {
 		return 0, usagef("--timeline is a number from 1 on, or latest, not %q", f.timeline)
 	}
 	return wal.TimelineID(number), nil
-}
-
-// parseTarget reads the target of a drill's configuration: latest, or a time.
-func parseTarget(text string, now time.Time) (restore.Target, error) {
-	if text == "latest" {
-		return restore.Target{Kind: restore.KindLatest}, nil
-	}
-	at, err := restore.ParseTime(text, now)
-	return restore.Target{Kind: restore.KindTime, Time: at}, err
 }

@@ -45,6 +45,8 @@ type XactEnd struct {
 	SubXIDs  []TransactionID
 	Dropped  []RelationLocator // storage that the transaction's end removes (DROP, TRUNCATE, rewrites)
 	GID      string            // of a prepared transaction, where the record names it
+
+	messages []byte // to other sessions: SharedInvalidationMessage
 }
 
 // The operations of resource manager Transaction and the parts of its records (xact.h).
@@ -116,7 +118,7 @@ func (e *XactEnd) readEnd(f *fields, hasInfo bool, version Version) {
 		f.array(int(int32(f.uint32())), droppedStatSize(version))
 	}
 	if info&xinfoInvalidation != 0 {
-		f.array(int(int32(f.uint32())), invalidationSize)
+		e.messages = f.array(int(int32(f.uint32())), invalidationSize)
 	}
 	if info&xinfoTwoPhase != 0 {
 		e.XID = TransactionID(f.uint32())

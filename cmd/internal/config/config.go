@@ -81,6 +81,7 @@ type Drill struct {
 	To       Text     `yaml:"to"`
 	Deadline Duration `yaml:"deadline"` // DefaultDeadline where it is left out
 	Policy   Policy   `yaml:"policy"`   // what differs from the cluster's
+	Timeline Timeline `yaml:"timeline"`
 }
 
 // Targets are the documented promises that drills measure against.

@@ -49,7 +49,10 @@ func (c *Cluster) validate(name string) error {
 	if c.Retention.MinimumFull < 1 {
 		return &Error{Message: fmt.Sprintf("clusters.%s.retention.minimum_full must be 1 or more", name)}
 	}
-	for drill := range c.Drills {
+	for drill, d := range c.Drills {
+		if err := d.validateTarget(drill); err != nil {
+			return err
+		}
 		if !clusterName.MatchString(drill) {
 			return &Error{Message: fmt.Sprintf("clusters.%s.drills: %q is not a drill name: use lower-case letters, digits, '-' and '_'", name, drill)}
 		}
