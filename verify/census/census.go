@@ -66,6 +66,21 @@ type Sample struct {
 	Rows    bool    `json:"rows"` // the rows, too, were counted in the sample only
 }
 
+// BytesRead is how much of a table its count and its fingerprint read, as far as its size tells.
+func (t Table) BytesRead() int64 {
+	switch {
+	case t.Comparable == None:
+		return 0
+	case t.Sample == nil:
+		return t.Bytes
+	}
+	sampled := int64(float64(t.Bytes) * t.Sample.Percent / 100)
+	if t.Sample.Rows {
+		return sampled
+	}
+	return t.Bytes + sampled
+}
+
 // Skipped is a relation that cannot be compared with a physical copy by its nature.
 type Skipped struct {
 	OID    uint32 `json:"oid"`
