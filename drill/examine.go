@@ -66,6 +66,23 @@ func (d *drill) assert(ctx context.Context, connect instance.Connect) error {
 	return nil
 }
 
+// compareDetails holds what a database has besides rows against the census.
+func (d *drill) compareDetails(ctx context.Context, running *server.Server, counted census.Database, comparison census.Comparison) error {
+	if comparison == census.None {
+		return nil // the check of its rows says so
+	}
+	connect := instance.Connect(d.connect(running))
+	err := d.look(ctx, CheckSequences, Layer{Database: counted.Name}, func() instance.Finding {
+		return instance.Sequences(ctx, connect, counted, comparison)
+	})
+	if err != nil {
+		return err
+	}
+	return d.look(ctx, CheckExtensions, Layer{Database: counted.Name}, func() instance.Finding {
+		return instance.Extensions(ctx, connect, counted, comparison)
+	})
+}
+
 // moment is the time that was recovered to: the target's own, or that of the last transaction that was replayed. Where
 // none was, nothing is newer than the end of the backup.
 func (d *drill) moment() time.Time {

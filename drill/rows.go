@@ -23,6 +23,10 @@ func (d *drill) compare(ctx context.Context, running *server.Server, s *stop) er
 		}
 		d.addRows(result)
 		d.keepRows(database, result, d.Now().Sub(started))
+		if err := d.compareDetails(ctx, running, database, result.Comparison); err != nil {
+			return err
+		}
+		d.checks.during(CheckRows)
 	}
 	if len(s.counts) > 0 {
 		d.judgeRows()

@@ -27,12 +27,13 @@ type RestorePoint struct {
 type Database struct {
 	OID      uint32    `json:"oid"`
 	Name     string    `json:"name"`
-	Snapshot Snapshot  `json:"snapshot"`      // zero where the database could not be counted
-	Attempts int       `json:"attempts"`      // snapshots taken until one had a cut, or the last one had none
-	Cut      *Cut      `json:"cut,omitempty"` // nil: it can be compared tolerantly only
-	Why      string    `json:"why,omitempty"` // why there is no cut, or no count at all
-	Tables   []Table   `json:"tables"`        // by schema and name
-	Skipped  []Skipped `json:"skipped"`       // relations whose rows a physical copy does not have
+	Snapshot Snapshot  `json:"snapshot"`          // zero where the database could not be counted
+	Attempts int       `json:"attempts"`          // snapshots taken until one had a cut, or the last one had none
+	Cut      *Cut      `json:"cut,omitempty"`     // nil: it can be compared tolerantly only
+	Why      string    `json:"why,omitempty"`     // why there is no cut, or no count at all
+	Tables   []Table   `json:"tables"`            // by schema and name
+	Skipped  []Skipped `json:"skipped"`           // relations whose rows a physical copy does not have
+	Details  *Details  `json:"details,omitempty"` // nil in a census of before there were any
 }
 
 // Comparison is how far a count can be held against a restored instance.

@@ -139,9 +139,9 @@ func (a Assertion) judgeAge(value string, moment time.Time) Finding {
 	return found(Pass, "%s is %s older than the moment recovered to", value, max(0, age))
 }
 
-// same compares numbers as numbers and everything else as text.
+// same compares numbers as numbers and everything else as text, where PostgreSQL writes t for true and f for false.
 func same(a, b string) bool {
-	if a == b {
+	if a == b || (a == "t" && b == "true") || (a == "f" && b == "false") {
 		return true
 	}
 	order, ok := compare(a, b)

@@ -26,6 +26,7 @@ func TestAnAssertionHoldsOrFailsOrProvesNothing(t *testing.T) {
 			"equal":              {Assertion{SQL: "SELECT count(*) FROM orders", Equals: text("10")}, Pass, "10, as it must be"},
 			"equal as numbers":   {Assertion{SQL: "SELECT 10.00", Equals: text("10")}, Pass, "10.00"},
 			"equal text":         {Assertion{SQL: "SELECT 'on'::text", Equals: text("on")}, Pass, "on"},
+			"equal truth":        {Assertion{SQL: "SELECT 1 = 1", Equals: text("true")}, Pass, "t, as"},
 			"not equal":          {Assertion{SQL: "SELECT count(*) FROM orders", Equals: text("11")}, Fail, "10, not 11"},
 			"in range":           {Assertion{SQL: "SELECT sum(id) FROM orders", Between: &[2]string{"55", "100"}}, Pass, "between 55 and 100"},
 			"below":              {Assertion{SQL: "SELECT sum(id) FROM orders", Between: &[2]string{"56", "100"}}, Fail, "55, not 56 to 100"},

@@ -49,6 +49,9 @@ func (c *Cluster) validate(name string) error {
 	if c.Retention.MinimumFull < 1 {
 		return &Error{Message: fmt.Sprintf("clusters.%s.retention.minimum_full must be 1 or more", name)}
 	}
+	if err := c.Verify.validate(name); err != nil {
+		return err
+	}
 	for drill := range c.Drills {
 		if !clusterName.MatchString(drill) {
 			return &Error{Message: fmt.Sprintf("clusters.%s.drills: %q is not a drill name: use lower-case letters, digits, '-' and '_'", name, drill)}
