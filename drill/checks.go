@@ -27,7 +27,8 @@ type checklist struct {
 
 func newChecklist() *checklist {
 	l := &checklist{}
-	for _, name := range []string{CheckBackup, CheckRows, CheckPITR, CheckTime, CheckDocumented, CheckRecovery, CheckRepository, CheckPages, CheckLeavings} {
+	names := []string{CheckBackup, CheckRows, CheckPITR, CheckTime, CheckDocumented, CheckRecovery, CheckRepository, CheckPages, CheckLeavings}
+	for _, name := range append(names, layerChecks()...) {
 		l.checks = append(l.checks, Check{Name: name, Result: NotRun})
 	}
 	return l

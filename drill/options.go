@@ -33,9 +33,10 @@ type Options struct {
 	HookConfig    []byte         // what it reads, see restore.ExecOptions
 	Owner         *restore.Owner // whom the instance runs as when this process is root; nil: this process's own user
 
-	Targets Targets
-	Mandate Mandate
-	Origin  Origin
+	Targets     Targets
+	Examination Examination
+	Mandate     Mandate
+	Origin      Origin
 
 	// Production tells what was committed and is not archived; nil: it cannot be asked.
 	Production func(ctx context.Context, timeline wal.TimelineID, archived wal.LSN) (ProductionState, error)
@@ -70,7 +71,7 @@ func (o *Options) check() error {
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
 	}
-	return errors.Join(o.Targets.check(), o.checkTarget())
+	return errors.Join(o.Targets.check(), o.Examination.check(), o.checkTarget())
 }
 
 // check makes sure that every target is one that can be kept.

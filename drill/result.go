@@ -22,6 +22,7 @@ type Result struct {
 	RPOSeconds float64       `json:"rpo_seconds"` // from the newest moment in the archive to the start of the drill
 	Rows       Rows          `json:"rows"`
 	Checks     []Check       `json:"checks"`
+	Layers     []Layer       `json:"layers"` // of the examination, with what each cost
 	Targets    []Measured    `json:"targets"`
 	Evidence   string        `json:"evidence"` // where it is kept
 

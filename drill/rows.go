@@ -14,6 +14,7 @@ func (d *drill) compare(ctx context.Context, running *server.Server, s *stop) er
 	defer d.clock.time(PhaseVerify)()
 	for _, database := range s.counts {
 		d.Progress(PhaseVerify+" "+database.Name, 0, 0)
+		started := d.Now()
 		result, err := census.Compare(ctx, database, census.CompareOptions{
 			Connect: d.connect(running), Tolerance: d.Targets.RowsPercent / 100,
 		})
@@ -21,6 +22,11 @@ func (d *drill) compare(ctx context.Context, running *server.Server, s *stop) er
 			return err
 		}
 		d.addRows(result)
+		d.keepRows(database, result, d.Now().Sub(started))
+		if err := d.compareDetails(ctx, running, database, result.Comparison); err != nil {
+			return err
+		}
+		d.checks.during(CheckRows)
 	}
 	if len(s.counts) > 0 {
 		d.judgeRows()

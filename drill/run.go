@@ -36,7 +36,8 @@ type drill struct {
 	archive archive
 
 	rowResults  []Verdict // of the databases compared so far
-	unreachable error     // *restore.UnreachableError
+	examined    []examined
+	unreachable error // *restore.UnreachableError
 }
 
 // Run carries out one drill. Whatever happens in it ends in a Result, whose evidence is stored in the repository. Both a
@@ -75,6 +76,7 @@ func newDrill(o Options) *drill {
 		Target:      TargetReached{Asked: o.asked(), Kind: string(o.Target.Kind), Value: o.Target.Value()},
 		Rows:        Rows{Comparison: string(census.None), Tables: []Table{}},
 		Targets:     []Measured{},
+		Layers:      []Layer{},
 		Damaged:     []string{},
 		Environment: Environment{Lifeboat: o.ToolVersion, System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU()},
 		Bundle:      Bundle{Mandate: o.Mandate, Origin: o.Origin, Host: describeHost(o.WorkDirectory)},
@@ -160,7 +162,7 @@ func (d *drill) visitStops(ctx context.Context) error {
 	}
 	d.explainRows()
 	d.judgeCensusAge()
-	return nil
+	return d.examinePages(ctx)
 }
 
 // cleanUp removes the scratch directory and says whether that worked.

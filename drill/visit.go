@@ -20,7 +20,7 @@ func (d *drill) visit(ctx context.Context, sandbox [][2]string, s *stop) error {
 	d.checks.during(CheckRecovery)
 	running, proof, err := d.recover(ctx, sandbox, s)
 	if running != nil {
-		defer d.end(ctx, running)
+		defer d.end(ctx, running, s)
 	}
 	if err != nil {
 		return fmt.Errorf("on the way to %s: %w", s.plan.Target.StopLSN, err)
@@ -32,14 +32,18 @@ func (d *drill) visit(ctx context.Context, sandbox [][2]string, s *stop) error {
 		}
 	}
 	d.checks.during(CheckRows)
-	return d.compare(ctx, running, s)
+	if err := d.compare(ctx, running, s); err != nil {
+		return err
+	}
+	return d.examine(ctx, running, s)
 }
 
-// end stops a scratch server; what it writes no longer matters.
-func (d *drill) end(ctx context.Context, running *server.Server) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)
+// end stops a scratch server. What it writes no longer matters, unless its pages are to be checked.
+func (d *drill) end(ctx context.Context, running *server.Server, s *stop) {
+	mode, patience := d.ending(ctx, s)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	if err := running.Stop(ctx, server.Immediate); err != nil {
+	if err := running.Stop(ctx, mode); err != nil {
 		d.Log.Warn("the scratch server does not stop and is killed", keyError, errors.Join(err, running.Kill()))
 	}
 }

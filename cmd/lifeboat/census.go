@@ -82,6 +82,7 @@ func (a *app) takeCensus(ctx context.Context, s *scene) (*census.Census, error) 
 	taken, err := census.Take(ctx, census.Options{
 		Connect: connector(s.config), Identity: s.cluster.Identity(), ID: catalog.NewID(a.now()),
 		WALDirectory: directory + "/pg_wal", Logger: a.log, Clock: a.now,
+		SampleBudget: int64(s.config.Census.FingerprintUpTo), CountBudget: int64(s.config.Census.CountUpTo),
 	})
 	if err != nil {
 		return nil, &archive.OperatorError{Message: "no census was taken", Err: err,

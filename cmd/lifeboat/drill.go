@@ -115,7 +115,7 @@ func (a *app) drillOptions(s *scene, r drillRequest) (drill.Options, error) {
 		Repository: s.repository, Cluster: s.cluster, Name: r.name, Target: aim.target, Wish: aim.wish, Timeline: aim.timeline, Backup: r.backup,
 		WorkDirectory: s.settings.Scheduler.WorkDirectory, PostgresBin: s.settings.Scheduler.PostgresBin,
 		FetchCommand: fetchCommand(), Owner: owner,
-		Targets: a.drillTargets(s.config), Production: production(s),
+		Targets: a.drillTargets(s.config), Examination: examination(s.config), Production: production(s),
 		Log: a.log, Now: a.now, ToolVersion: version(),
 	}, nil
 }
@@ -181,6 +181,7 @@ func (a *app) tellDrill(r *drill.Result) {
 	}
 	a.out.Table([]term.Column{{Title: "check"}, {Title: "result"}, {Title: "detail"}}, checks)
 	a.out.Printf("\n")
+	a.tellLayers(r.Layers)
 	targets := make([][]string, 0, len(r.Targets))
 	for _, t := range r.Targets {
 		targets = append(targets, []string{t.Name, t.Target, t.Actual, fmt.Sprintf("%.0f %%", t.UsedPercent), string(t.Result)})

@@ -27,12 +27,13 @@ type RestorePoint struct {
 type Database struct {
 	OID      uint32    `json:"oid"`
 	Name     string    `json:"name"`
-	Snapshot Snapshot  `json:"snapshot"`      // zero where the database could not be counted
-	Attempts int       `json:"attempts"`      // snapshots taken until one had a cut, or the last one had none
-	Cut      *Cut      `json:"cut,omitempty"` // nil: it can be compared tolerantly only
-	Why      string    `json:"why,omitempty"` // why there is no cut, or no count at all
-	Tables   []Table   `json:"tables"`        // by schema and name
-	Skipped  []Skipped `json:"skipped"`       // relations whose rows a physical copy does not have
+	Snapshot Snapshot  `json:"snapshot"`          // zero where the database could not be counted
+	Attempts int       `json:"attempts"`          // snapshots taken until one had a cut, or the last one had none
+	Cut      *Cut      `json:"cut,omitempty"`     // nil: it can be compared tolerantly only
+	Why      string    `json:"why,omitempty"`     // why there is no cut, or no count at all
+	Tables   []Table   `json:"tables"`            // by schema and name
+	Skipped  []Skipped `json:"skipped"`           // relations whose rows a physical copy does not have
+	Details  *Details  `json:"details,omitempty"` // nil in a census of before there were any
 }
 
 // Comparison is how far a count can be held against a restored instance.
@@ -64,6 +65,21 @@ type Sample struct {
 	Percent float64 `json:"percent"`
 	Seed    int64   `json:"seed"`
 	Rows    bool    `json:"rows"` // the rows, too, were counted in the sample only
+}
+
+// BytesRead is how much of a table its count and its fingerprint read, as far as its size tells.
+func (t Table) BytesRead() int64 {
+	switch {
+	case t.Comparable == None:
+		return 0
+	case t.Sample == nil:
+		return t.Bytes
+	}
+	sampled := int64(float64(t.Bytes) * t.Sample.Percent / 100)
+	if t.Sample.Rows {
+		return sampled
+	}
+	return t.Bytes + sampled
 }
 
 // Skipped is a relation that cannot be compared with a physical copy by its nature.

@@ -169,7 +169,7 @@ func (r *DatabaseResult) separateExtra(relations []relation, known map[uint32]Ta
 		switch {
 		case ok && t.Comparable != None:
 			wanted = append(wanted, relation)
-		case !ok && !skip[relation.oid]:
+		case !ok && !skip[relation.oid] && !relation.holdsLargeObjects():
 			r.Extra = append(r.Extra, relation.quoted())
 		}
 	}

@@ -51,6 +51,7 @@ type holder struct {
 	attempts int
 	cut      *Cut
 	noCut    error
+	early    sequenceState // before the snapshot
 }
 
 // openHolder connects to a database. Where the server refuses, the result says why and has no session.

@@ -25,7 +25,8 @@ type relation struct {
 	shape        string // numbers and types of the columns
 }
 
-// listRelations leaves out what is PostgreSQL's own and what is temporary. Virtual generated columns (since version
+// listRelations leaves out what is PostgreSQL's own, except for pg_largeobject and pg_largeobject_metadata (2613 and
+// 2995), and what is temporary. Virtual generated columns (since version
 // 18) are left out too: they hold nothing. The largest tables come first.
 const listRelations = `
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence = 'u', c.relispopulated,
@@ -41,7 +42,7 @@ LEFT JOIN LATERAL (
   WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated <> 'v'
 ) a ON true
 WHERE c.relkind IN ('r', 'm', 'f') AND c.relpersistence <> 't'
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+  AND (n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') OR c.oid IN (2613, 2995))
 ORDER BY c.relpages DESC, c.oid`
 
 // queryRelations lists the relations of the session's database that the transaction's snapshot sees.

@@ -18,8 +18,14 @@ func (h *holder) count(ctx context.Context, o Options, d *Database) error {
 	if err != nil {
 		return err
 	}
+	if relations, err = h.withLargeObjects(ctx, relations); err != nil {
+		return err
+	}
 	tables, skipped := splitRelations(relations)
 	d.Skipped = skipped
+	if d.Details, err = h.details(ctx); err != nil {
+		return err
+	}
 	results, err := countShared(ctx, o.Connect, o.Limits, h, tables, o.choose)
 	if err != nil {
 		return err
@@ -28,6 +34,7 @@ func (h *holder) count(ctx context.Context, o Options, d *Database) error {
 	if err != nil {
 		return err
 	}
+	d.Details.addSequences(h.early, h.sequences(ctx))
 	for i, r := range tables {
 		if reshaped[r.oid] && results[i].problem == "" {
 			results[i].problem = "altered while the census ran"

@@ -41,6 +41,9 @@ func take(ctx context.Context, o Options) (*Census, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, h := range reachable(holders) {
+		h.early = h.sequences(ctx)
+	}
 	p := placer{control: control, wal: directory, id: o.ID, limit: o.Attempts, logger: o.Logger}
 	if c.RestorePoint, err = p.place(ctx, reachable(holders)); err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ type Cluster struct {
 	Retention     Retention         `yaml:"retention"`
 	Census        Census            `yaml:"census"`
 	Heartbeat     Heartbeat         `yaml:"heartbeat"`
+	Verify        Verify            `yaml:"verify"`
 	Drills        map[string]*Drill `yaml:"drills"`
 	Targets       Targets           `yaml:"targets"`
 	Policy        Policy            `yaml:"policy"`
@@ -65,9 +66,11 @@ type Retention struct {
 	Schedule     Schedule `yaml:"schedule"`      // after each backup of the agent where it is left out
 }
 
-// Census is the schedule of censuses.
+// Census is the schedule of censuses, and up to which size a table is read.
 type Census struct {
-	Schedule Schedule `yaml:"schedule"`
+	Schedule        Schedule `yaml:"schedule"`
+	FingerprintUpTo Size     `yaml:"fingerprint_up_to"` // of a larger table so much is fingerprinted, and no more
+	CountUpTo       Size     `yaml:"count_up_to"`       // a larger table is counted in that part only
 }
 
 // Heartbeat says how often the agent makes a small commit and looks for it in the repository: never where it is zero.
@@ -134,6 +137,7 @@ func (c *Cluster) fill() {
 	setDefault(&c.WAL.Compression, Zstd)
 	setDefault(&c.Retention.Keep, defaultKeep)
 	setDefault(&c.Retention.MinimumFull, defaultMinimum)
+	setDefault(&c.Verify.AssertionTimeout, defaultAssertionTimeout)
 	setDefault(&c.Targets.Rows, defaultRows)
 	setDefault(&c.Targets.RestorePerTerabyte, defaultPerTB)
 	setDefault(&c.Targets.WarnAt, defaultWarnAt)

@@ -49,6 +49,9 @@ func (c *Cluster) validate(name string) error {
 	if c.Retention.MinimumFull < 1 {
 		return &Error{Message: fmt.Sprintf("clusters.%s.retention.minimum_full must be 1 or more", name)}
 	}
+	if err := c.Verify.validate(name); err != nil {
+		return err
+	}
 	for drill, d := range c.Drills {
 		if err := d.validateTarget(drill); err != nil {
 			return err
