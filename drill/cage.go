@@ -41,12 +41,14 @@ func (d *drill) cage() server.Cage {
 	if !d.isolated() {
 		return nil
 	}
-	return cage{d.sandboxSpec()}
+	s := d.sandboxSpec()
+	s.Places = d.places()
+	return cage{s}
 }
 
-// sandboxSpec names all that a scratch server sees. What there is not yet is left out: before the copy, its programs are tried.
+// sandboxSpec names what a scratch server sees. What there is not yet is left out: before the copy, its programs are tried.
 func (d *drill) sandboxSpec() sandbox.Spec {
-	s := sandbox.Spec{Root: d.scratch.path(rootName), Places: d.places()}
+	s := sandbox.Spec{Root: d.scratch.path(rootName)}
 	for _, dir := range programDirectories(d.bin) {
 		s.Binds = append(s.Binds, sandbox.Bind{From: dir})
 	}

@@ -57,6 +57,9 @@ func (d *drill) isolate(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	if missing != nil {
+		if err := d.canEnter(ctx); err != nil {
+			return err // that is what is missing
+		}
 		d.result.Environment.Isolation = &Isolation{Missing: words(missing)}
 		return d.goWithout(ctx, missing)
 	}

@@ -43,8 +43,20 @@ func (d *drill) findServer(ctx context.Context) error {
 	trial := exec.CommandContext(ctx, filepath.Join(bin, "postgres"), "--version")
 	trial.Dir = d.scratch.dir
 	d.bin = bin
+	program := trial.Path
 	if err := d.try(trial); err != nil && ctx.Err() == nil {
-		return &AccessError{Why: fmt.Sprintf("%s cannot run %s in %s: make both open to that user", d.user(), trial.Path, d.WorkDirectory), Err: err}
+		return &AccessError{Why: fmt.Sprintf("%s cannot run %s in %s: make both open to that user", d.user(), program, d.WorkDirectory), Err: err}
+	}
+	return context.Cause(ctx)
+}
+
+// canEnter finds out whether the server's user can enter the scratch directory.
+func (d *drill) canEnter(ctx context.Context) error {
+	shell := exec.CommandContext(ctx, "/bin/sh", "-c", ":")
+	shell.Dir, shell.SysProcAttr = d.scratch.dir, asUser(d.credential())
+	shell.Env = []string{nonceName + "=" + d.result.ID}
+	if err := shell.Run(); err != nil && ctx.Err() == nil {
+		return &AccessError{Why: fmt.Sprintf("%s cannot enter %s: make it open to that user", d.user(), d.WorkDirectory), Err: err}
 	}
 	return context.Cause(ctx)
 }
