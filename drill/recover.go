@@ -21,7 +21,7 @@ func (d *drill) recover(ctx context.Context, sandbox [][2]string, s *stop) (*ser
 		BinDir: d.bin, DataDir: s.plan.Directory, SocketDir: d.scratch.sockets, User: d.plan.Record().Superuser,
 		Settings: append(append([][2]string{}, sandbox...), planSettings(s.plan)...),
 		LogFile:  d.scratch.path("server.log"), Credential: d.credential(), Env: []string{nonceName + "=" + d.result.ID},
-		Session: sessionSettings(d.major()), Pdeathsig: syscall.SIGQUIT,
+		Session: sessionSettings(d.major()), Pdeathsig: syscall.SIGQUIT, Cage: d.cage(),
 	})
 	if err != nil {
 		return nil, server.Proof{}, err

@@ -15,6 +15,7 @@ type Scheduler struct {
 	PostgresBin   string `yaml:"postgres_bin"`
 	Listen        string `yaml:"listen"`
 
+	Isolation   Isolation  `yaml:"isolation"`    // of the scratch server from all else
 	Parallel    Count      `yaml:"parallel"`     // drills at the same time
 	Nice        Nice       `yaml:"nice"`         // of what a drill runs
 	IOPriority  IOPriority `yaml:"io_priority"`  // of what a drill runs
