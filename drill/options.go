@@ -32,6 +32,7 @@ type Options struct {
 	HookConfig    []byte         // what it reads, see restore.ExecOptions
 	Owner         *restore.Owner // whom the instance runs as when this process is root; nil: this process's own user
 
+	Dump    DumpOptions
 	Targets Targets
 
 	// Production tells what was committed and is not archived; nil: it cannot be asked.

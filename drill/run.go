@@ -28,12 +28,15 @@ type drill struct {
 	checks *checklist
 	clock  *stopwatch
 
-	scratch *scratch
-	bin     string // of the server programs
-	plan    restore.Plan
-	stops   []stop
-	census  *census.Census
-	archive archive
+	scratch   *scratch
+	bin       string // of the server programs
+	plan      restore.Plan
+	stops     []stop
+	census    *census.Census
+	archive   archive
+	dumps     []*pendingDump // in the repository, and not yet restored
+	dumpTools dumpTools
+	template  candidate // the database that new ones are like
 
 	rowResults  []Verdict // of the databases compared so far
 	unreachable error     // *restore.UnreachableError
@@ -78,6 +81,9 @@ func newDrill(o Options) *drill {
 		Damaged:     []string{},
 		Environment: Environment{Lifeboat: o.ToolVersion, System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU()},
 	}
+	if o.Dump.wanted() {
+		d.checks.add(CheckDump)
+	}
 	return d
 }
 
@@ -120,7 +126,10 @@ func (d *drill) perform(ctx context.Context) error {
 		return err
 	}
 	d.checks.during(CheckRecovery)
-	return d.visitStops(ctx)
+	if err := d.visitStops(ctx); err != nil {
+		return err
+	}
+	return d.restoreDumps(ctx)
 }
 
 // prepare plans the restore to the drill's target and to each stop of the census, and finds what would hinder it,

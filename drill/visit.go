@@ -32,7 +32,10 @@ func (d *drill) visit(ctx context.Context, sandbox [][2]string, s *stop) error {
 		}
 	}
 	d.checks.during(CheckRows)
-	return d.compare(ctx, running, s)
+	if err := d.compare(ctx, running, s); err != nil || !s.isTarget {
+		return err
+	}
+	return d.dump(ctx, running)
 }
 
 // end stops a scratch server; what it writes no longer matters.
