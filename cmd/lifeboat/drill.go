@@ -109,6 +109,7 @@ func (a *app) drillOptions(s *scene, name, backup string, flags targetFlags) (dr
 		Repository: s.repository, Cluster: s.cluster, Name: name, Target: target, Timeline: timeline, Backup: backup,
 		WorkDirectory: s.settings.Scheduler.WorkDirectory, PostgresBin: s.settings.Scheduler.PostgresBin,
 		FetchCommand: fetchCommand(), Owner: owner,
+		Dump: drill.DumpOptions{All: configured.Dump.Databases.All, Databases: configured.Dump.Databases.Names},
 		Targets: a.drillTargets(s.config), Production: production(s),
 		Log: a.log, Now: a.now, ToolVersion: version(),
 	}, nil

@@ -61,6 +61,7 @@ type Retention struct {
 	Keep         Duration `yaml:"keep"`
 	MinimumFull  int      `yaml:"minimum_full"`
 	KeepEvidence Duration `yaml:"keep_evidence"` // of drills; for ever where it is left out
+	KeepDumps    Duration `yaml:"keep_dumps"`    // that drills made; as long as Keep where it is left out
 	Schedule     Schedule `yaml:"schedule"`      // after each backup of the agent where it is left out
 }
 
@@ -78,6 +79,7 @@ type Heartbeat struct {
 type Drill struct {
 	Schedule Schedule `yaml:"schedule"`
 	To       Text     `yaml:"to"`
+	Dump     Dump     `yaml:"dump"`
 }
 
 // Targets are the documented promises that drills measure against.
