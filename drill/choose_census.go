@@ -99,7 +99,7 @@ func (d *drill) addStop(ctx context.Context, at wal.LSN) error {
 	if err != nil {
 		return fmt.Errorf("plan the recovery to census %s: %w", d.census.ID, err)
 	}
-	if err := refuseTablespaces(plan); err != nil {
+	if err := d.refuseTablespaces(plan); err != nil {
 		return err
 	}
 	d.stops = append(d.stops, stop{plan: plan, counts: counts})

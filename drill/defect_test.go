@@ -202,11 +202,11 @@ func surroundings() []defect {
 		},
 		{
 			name: "WAL that cannot be fetched", want: drill.Unproven, check: drill.CheckRecovery, detail: "could not restore file",
-			seed: func(_ *testing.T, _ *store, o *drill.Options) { o.FetchCommand = "exit 254" },
+			seed: func(t *testing.T, _ *store, o *drill.Options) { o.Receiver = pgtest.Script(t, "exit 254") },
 		},
 		{
 			name: "WAL that is not there when asked for", want: drill.Fail, check: drill.CheckRecovery, detail: "recovery did not reach its target",
-			seed: func(_ *testing.T, _ *store, o *drill.Options) { o.FetchCommand = "exit 1" },
+			seed: func(t *testing.T, _ *store, o *drill.Options) { o.Receiver = pgtest.Script(t, "exit 1") },
 		},
 		{
 			name: "no room for evidence", want: drill.Unproven, check: drill.CheckDocumented, detail: "could not be stored",
@@ -230,7 +230,7 @@ func surroundings() []defect {
 // closedDirectory can be there only where the drill's user is another than the server's.
 func closedDirectory() defect {
 	return defect{
-		name: "a work directory that the server cannot enter", want: drill.Unproven, check: drill.CheckRecovery, detail: "make both open to that user",
+		name: "a work directory that the server cannot enter", want: drill.Unproven, check: drill.CheckRecovery, detail: "make it open to that user",
 		seed: func(t *testing.T, _ *store, o *drill.Options) {
 			closed := t.TempDir()
 			if err := os.Chmod(closed, 0o700); err != nil {

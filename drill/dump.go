@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"time"
 
 	"lifeboat/restore/server"
@@ -25,6 +24,13 @@ type pendingDump struct {
 	*Dump
 	place int // in the result's list
 	bytes int64
+}
+
+// dumped is what a drill has in hand of its dumps.
+type dumped struct {
+	pending  []*pendingDump
+	tools    dumpTools
+	template candidate // the database that new ones are like
 }
 
 // dump dumps the databases that were asked for from the scratch server, which pauses at the drill's target, into the
@@ -55,26 +61,27 @@ func (d *drill) dumpAll(ctx context.Context, running *server.Server) error {
 	if len(chosen) == 0 {
 		return errNothingToDump
 	}
-	d.dumpTools = tools
-	d.template = found["template1"]
-	globals, err := d.readGlobals(ctx, running)
+	d.dumped.tools = tools
+	d.dumped.template = found["template1"]
+	relay, err := d.relay(ctx, running)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = relay.Close() }()
+	globals, err := d.readGlobals(ctx, relay)
 	if err != nil {
 		return err
 	}
 	for i, c := range chosen {
-		d.dumpOne(ctx, running, dumping{candidate: c, id: catalog.DumpID(d.result.ID, i+1), globals: globals})
+		d.dumpOne(ctx, running, dumping{candidate: c, id: catalog.DumpID(d.result.ID, i+1), globals: globals, relay: relay})
 	}
 	return context.Cause(ctx)
 }
 
 // readGlobals reads what dumps need of the cluster: its roles, without their passwords, which belong to no copy.
-func (d *drill) readGlobals(ctx context.Context, running *server.Server) ([]byte, error) {
-	target, err := connectionString(running, d.plan.Record().Superuser, "postgres")
-	if err != nil {
-		return nil, err
-	}
-	p, err := startProgram(ctx, d.command(ctx, filepath.Join(d.dumpTools.dir, "pg_dumpall"), sessionSettings(d.major()),
-		"--globals-only", "--no-tablespaces", "--no-role-passwords", "--no-password", "--dbname="+target))
+func (d *drill) readGlobals(ctx context.Context, relay *server.Relay) ([]byte, error) {
+	p, err := startProgram(ctx, d.client(ctx, relay, sessionSettings(d.major()), "pg_dumpall", "postgres",
+		"--globals-only", "--no-tablespaces", "--no-role-passwords"))
 	if err != nil {
 		return nil, fmt.Errorf("read the roles: %w", err)
 	}
@@ -94,6 +101,7 @@ type dumping struct {
 	candidate
 	id      string
 	globals []byte
+	relay   *server.Relay
 }
 
 // dumpOne dumps one database and notes what came of it.
@@ -109,7 +117,7 @@ func (d *drill) dumpOne(ctx context.Context, running *server.Server, u dumping) 
 		done.ID, done.Bytes, done.StoredBytes, done.SHA256 = u.id, document.Archive.Size, stored, document.Archive.SHA256
 		done.Tables, done.Rows = len(document.Tables), document.Rows()
 		d.clock.addBytes(PhaseDump, done.Bytes)
-		d.dumps = append(d.dumps, &pendingDump{Dump: document, place: len(d.result.Dumps), bytes: u.Bytes})
+		d.dumped.pending = append(d.dumped.pending, &pendingDump{Dump: document, place: len(d.result.Dumps), bytes: u.Bytes})
 	}
 	d.result.Dumps = append(d.result.Dumps, done)
 }
@@ -126,11 +134,11 @@ func (d *drill) store(ctx context.Context, running *server.Server, u dumping) (d
 	}
 	t := d.result.Target
 	document = &Dump{
-		ID: u.id, Drill: d.result.ID, Database: u.Name, PostgreSQL: d.result.Environment.PostgreSQL, PgDump: d.dumpTools.version,
+		ID: u.id, Drill: d.result.ID, Database: u.Name, PostgreSQL: d.result.Environment.PostgreSQL, PgDump: d.dumped.tools.version,
 		TargetLSN: t.ReachedLSN, TargetTime: t.ReachedTime, Encoding: u.Encoding, Collate: u.Collate, CType: u.CType,
 		LargeObjects: holds.largeObjects, Tables: holds.tables,
 	}
-	if document.Archive, err = d.storeArchive(ctx, running, w, u.Name); err != nil {
+	if document.Archive, err = d.storeArchive(ctx, u.relay, w, u.Name); err != nil {
 		return nil, 0, err
 	}
 	globals := newCounted(bytes.NewReader(u.globals))
@@ -146,13 +154,9 @@ func (d *drill) store(ctx context.Context, running *server.Server, u dumping) (d
 }
 
 // storeArchive has pg_dump's output go into the repository as it comes.
-func (d *drill) storeArchive(ctx context.Context, running *server.Server, w *catalog.DumpWriter, database string) (DumpContent, error) {
-	target, err := connectionString(running, d.plan.Record().Superuser, database)
-	if err != nil {
-		return DumpContent{}, err
-	}
-	p, err := startProgram(ctx, d.command(ctx, filepath.Join(d.dumpTools.dir, "pg_dump"), sessionSettings(d.major()),
-		"--format=custom", "--compress=0", "--no-subscriptions", "--no-tablespaces", "--no-password", "--dbname="+target))
+func (d *drill) storeArchive(ctx context.Context, relay *server.Relay, w *catalog.DumpWriter, database string) (DumpContent, error) {
+	p, err := startProgram(ctx, d.client(ctx, relay, sessionSettings(d.major()), "pg_dump", database,
+		"--format=custom", "--compress=0", "--no-subscriptions", "--no-tablespaces"))
 	if err != nil {
 		return DumpContent{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os/exec"
 	"path/filepath"
@@ -159,16 +160,32 @@ func sessionOptions(session map[string]string) string {
 	return strings.Join(options, " ")
 }
 
-// connectionString is libpq's name of a database on a server. No name of a database is taken for anything else in it.
-func connectionString(s *server.Server, user, database string) (string, error) {
-	dir, port, err := s.Address()
-	if err != nil {
-		return "", err
+// relayName is where the programs' way to the server lies in the scratch directory, out of the server's sight.
+const relayName = "relay"
+
+// relay opens the way to the server for programs, which is to be closed.
+func (d *drill) relay(ctx context.Context, running *server.Server) (*server.Relay, error) {
+	if err := d.scratch.makeOwned(d.scratch.path(relayName)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
 	}
+	return running.Relay(ctx, d.scratch.path(relayName))
+}
+
+// client is a program that works on a database of the server behind the relay.
+func (d *drill) client(ctx context.Context, relay *server.Relay, session map[string]string, name, database string, args ...string) *exec.Cmd {
+	args = append(args, "--no-password", "--dbname="+connectionString(relay, d.plan.Record().Superuser, database))
+	cmd := d.command(ctx, filepath.Join(d.dumped.tools.dir, name), session, args...)
+	cmd.ExtraFiles = relay.Files()
+	return cmd
+}
+
+// connectionString is libpq's name of a database on a server. No name of a database is taken for anything else in it.
+func connectionString(relay *server.Relay, user, database string) string {
 	quote := func(value string) string {
 		return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
 	}
-	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable connect_timeout=10", quote(dir), port, quote(user), quote(database)), nil
+	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable connect_timeout=10",
+		quote(relay.Host()), relay.Port(), quote(user), quote(database))
 }
 
 // processAttributes have a program end with this process.

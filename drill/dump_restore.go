@@ -36,7 +36,7 @@ func (d *drill) restoreDumps(ctx context.Context) error {
 	}
 	done := d.clock.time(PhaseDump)
 	d.checks.during(CheckDump)
-	if len(d.dumps) > 0 {
+	if len(d.dumped.pending) > 0 {
 		if err := d.restoreAll(ctx); err != nil {
 			d.checks.worsen(CheckDump, verdictOfDump(err), "the dumps were made, and could not be restored: "+words(err))
 		}
@@ -70,8 +70,13 @@ func (d *drill) restoreAll(ctx context.Context) error {
 	if err := d.restoreGlobals(ctx, running); err != nil {
 		return fmt.Errorf("restore the roles: %w", err)
 	}
-	for _, u := range d.dumps {
-		d.restoreOne(ctx, running, u)
+	relay, err := d.relay(ctx, running)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = relay.Close() }()
+	for _, u := range d.dumped.pending {
+		d.restoreOne(ctx, running, relay, u)
 	}
 	return context.Cause(ctx)
 }
@@ -83,7 +88,7 @@ func (d *drill) roomToRestore() error {
 		return fmt.Errorf("ask for free space: %w", err)
 	}
 	var largest int64
-	for _, u := range d.dumps {
+	for _, u := range d.dumped.pending {
 		largest = max(largest, u.bytes)
 	}
 	free, needed := int64(disk.Bavail)*disk.Bsize, largest+largest/5+restoreRoom
@@ -96,7 +101,7 @@ func (d *drill) roomToRestore() error {
 // initdb makes a cluster like the one that the dumps are of.
 func (d *drill) initdb(ctx context.Context) error {
 	d.Progress(PhaseDump, 0, 0)
-	like := d.template
+	like := d.dumped.template
 	p, err := startProgram(ctx, d.command(ctx, filepath.Join(d.bin, "initdb"), nil, "--pgdata="+d.scratch.path(restoredDump),
 		"--username="+d.plan.Record().Superuser, "--auth=trust", "--no-sync", "--no-instructions", "--locale=C",
 		"--encoding="+like.Encoding, "--lc-collate="+like.Collate, "--lc-ctype="+like.CType))
@@ -126,7 +131,7 @@ func restoreSession(major int) map[string]string {
 // restoreGlobals makes the roles. All of the text is run at once, by the server: psql, which is this machine's, is not to
 // read what a restored server has written.
 func (d *drill) restoreGlobals(ctx context.Context, running *server.Server) (err error) {
-	in, err := d.dumps[0].Open(ctx, d.Cluster, catalog.DumpGlobals)
+	in, err := d.dumped.pending[0].Open(ctx, d.Cluster, catalog.DumpGlobals)
 	if err != nil {
 		return err
 	}
@@ -160,11 +165,11 @@ func rolesOnly(text, superuser string) string {
 }
 
 // restoreOne restores one dump, compares it, notes what came of it, and gives the room back.
-func (d *drill) restoreOne(ctx context.Context, running *server.Server, u *pendingDump) {
+func (d *drill) restoreOne(ctx context.Context, running *server.Server, relay *server.Relay, u *pendingDump) {
 	d.Progress(PhaseDump+" "+u.Database, 0, 0)
 	done := &d.result.Dumps[u.place]
 	started := d.Now()
-	differ, err := d.restoreAndCompare(ctx, running, u)
+	differ, err := d.restoreAndCompare(ctx, running, relay, u)
 	done.RestoreSeconds = d.Now().Sub(started).Seconds()
 	switch {
 	case err != nil:
@@ -187,8 +192,8 @@ func summary(remarks []string) string {
 	return fmt.Sprintf("%s (and %d more)", remarks[0], len(remarks)-1)
 }
 
-func (d *drill) restoreAndCompare(ctx context.Context, running *server.Server, u *pendingDump) ([]string, error) {
-	if err := d.pgRestore(ctx, running, u.Dump); err != nil {
+func (d *drill) restoreAndCompare(ctx context.Context, running *server.Server, relay *server.Relay, u *pendingDump) ([]string, error) {
+	if err := d.pgRestore(ctx, relay, u.Dump); err != nil {
 		return nil, err
 	}
 	restored, err := countRows(ctx, d.connect(running), u.Database)
@@ -207,18 +212,14 @@ func besides(database string) string {
 }
 
 // pgRestore has pg_restore make the database from what the repository gives.
-func (d *drill) pgRestore(ctx context.Context, running *server.Server, u *Dump) error {
-	target, err := connectionString(running, d.plan.Record().Superuser, besides(u.Database))
-	if err != nil {
-		return err
-	}
+func (d *drill) pgRestore(ctx context.Context, relay *server.Relay, u *Dump) error {
 	in, err := u.Open(ctx, d.Cluster, catalog.DumpArchive)
 	if err != nil {
 		return err
 	}
 	source := &remembering{in: in}
-	cmd := d.command(ctx, filepath.Join(d.dumpTools.dir, "pg_restore"), restoreSession(d.major()),
-		"--exit-on-error", "--create", "--clean", "--if-exists", "--no-tablespaces", "--no-security-labels", "--no-password", "--dbname="+target)
+	cmd := d.client(ctx, relay, restoreSession(d.major()), "pg_restore", besides(u.Database),
+		"--exit-on-error", "--create", "--clean", "--if-exists", "--no-tablespaces", "--no-security-labels")
 	var stderr head
 	cmd.Stdin, cmd.Stderr = source, &stderr
 	err = toolWords(ctx, cmd, &stderr, cmd.Run())

@@ -16,6 +16,8 @@ import (
 
 	"lifeboat/archive"
 	"lifeboat/drill"
+	"lifeboat/drill/sandbox"
+	"lifeboat/internal/hookwire"
 	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
@@ -28,17 +30,19 @@ import (
 const (
 	runPush  = "run-push"  // place, path
 	runFetch = "run-fetch" // place, name, destination
+	runHand  = "receive"   // socket, name, destination
 	runDrill = "run-drill" // place, work directory, bin directory, this program where PostgreSQL's user can run it
 )
 
 const clusterName = "main"
 
 func TestMain(m *testing.M) {
+	sandbox.Enter()
 	if len(os.Args) < 2 {
 		os.Exit(m.Run())
 	}
 	programs := map[string]func(ctx context.Context, args []string) int{
-		runPush: pushProgram, runFetch: fetchProgram, runDrill: drillProgram,
+		runPush: pushProgram, runFetch: fetchProgram, runHand: receiveProgram, runDrill: drillProgram,
 	}
 	program, ok := programs[os.Args[1]]
 	if !ok {
@@ -80,6 +84,18 @@ func fetchProgram(ctx context.Context, args []string) int {
 		return complain(err, 1)
 	}
 	return complain(err, 254)
+}
+
+// receiveProgram is what a sandboxed server runs.
+func receiveProgram(_ context.Context, args []string) int {
+	answer, err := hookwire.Receive(args[0], args[1], args[2])
+	switch {
+	case err == nil && answer.Outcome == hookwire.Done:
+		return 0
+	case err == nil && answer.Outcome == hookwire.Absent:
+		return 1
+	}
+	return complain(fmt.Errorf("%s %w", answer.Detail, err), 254)
 }
 
 // drillProgram drills to the end of the WAL and prints each phase as it begins. It exits 0 where the drill passed.
@@ -145,7 +161,7 @@ func drillOptions(repository *catalog.Repository, cluster *catalog.Cluster, plac
 		Targets: drill.Targets{
 			RowsPercent: 1, RestorePerTerabyte: 10000 * time.Hour, RPO: time.Hour, WarnAtPercent: 70, MaxBackupAge: 24 * time.Hour,
 		},
-		Log: slog.New(slog.DiscardHandler), Now: time.Now, ToolVersion: "test",
+		Receiver: program, Log: slog.New(slog.DiscardHandler), Now: time.Now, ToolVersion: "test",
 	}
 	if user := pgtest.UnprivilegedUser(); user != nil {
 		o.Owner = &restore.Owner{UID: int(user.Uid), GID: int(user.Gid)}

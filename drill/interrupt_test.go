@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -223,12 +224,32 @@ func (d *child) leftovers(t *testing.T) leftovers {
 		return l // no server runs yet, or any more
 	}
 	lines := strings.Split(string(text), "\n")
-	_, _ = fmt.Sscan(lines[0], &l.postmaster)
+	l.postmaster = outside(filepath.Join(d.work, id, "data"), lines[0])
 	if len(lines) > 6 {
 		var key uint64
 		_, _ = fmt.Sscan(lines[6], &key, &l.memory)
 	}
 	return l
+}
+
+// outside is the number by which this process knows the one that works in a directory and that its own namespace knows by
+// another: proc_pid_status(5), NSpid. It is 0 where there is none.
+func outside(dir, inside string) int {
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, process := range processes {
+		at, _ := os.Readlink(filepath.Join(process, "cwd"))
+		status, err := os.ReadFile(filepath.Join(process, "status"))
+		if at != dir || err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(status)) {
+			if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok && strings.HasSuffix(strings.TrimSpace(numbers), "\t"+inside) {
+				pid, _ := strconv.Atoi(filepath.Base(process))
+				return pid
+			}
+		}
+	}
+	return 0
 }
 
 // killPostmaster kills the postmaster alone, so that the others of its processes are orphans.

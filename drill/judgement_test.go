@@ -126,7 +126,8 @@ func onlyTable(tables []census.Table, name string) []census.Table {
 	return []census.Table{}
 }
 
-// TestTablespaces restores a tablespace into the scratch directory, and refuses WAL that would create another.
+// TestTablespaces restores a tablespace into the scratch directory, and replays WAL that creates another, on the primary's
+// own host and as its user: a sandboxed server has a directory of its own in that place. Without a sandbox it is refused.
 func TestTablespaces(t *testing.T) {
 	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
@@ -147,9 +148,18 @@ func TestTablespaces(t *testing.T) {
 			t.Errorf("the tablespace in use was written:\n%s\nwas\n%s", after, before)
 		}
 		s.server.Exec(ctx, "CREATE TABLESPACE late LOCATION '"+later+"'")
+		s.server.Exec(ctx, "CREATE TABLE late TABLESPACE late AS SELECT generate_series(1, 2000) AS id")
+		s.census()
 		s.archiveAll()
 		before = modified(t, later)
 		r := s.drill(t, s.options(t))
+		if r.Verdict != drill.Pass || r.Rows.Comparison != "exact" || !hasRow(r, "public.late", 2000) {
+			tell(t, r)
+			t.Errorf("verdict %s", r.Verdict)
+		}
+		o := s.options(t)
+		o.Receiver, o.Isolation = "", drill.BestEffort
+		r = s.drill(t, o)
 		if c := check(t, r, drill.CheckPITR); r.Verdict != drill.Unproven || !strings.Contains(c.Detail, later) {
 			tell(t, r)
 			t.Errorf("verdict %s, %+v", r.Verdict, c)
@@ -158,6 +168,16 @@ func TestTablespaces(t *testing.T) {
 			t.Errorf("the new tablespace was written:\n%s\nwas\n%s", after, before)
 		}
 	})
+}
+
+// hasRow says whether a table was compared and came back with so many rows.
+func hasRow(r *drill.Result, table string, rows int64) bool {
+	for _, t := range r.Rows.Tables {
+		if t.Table == table {
+			return t.Result == drill.Pass && t.Actual == rows
+		}
+	}
+	return false
 }
 
 // modified lists what is in a directory and when it was written.

@@ -26,11 +26,16 @@ type Options struct {
 	Timeline   wal.TimelineID // 0: the latest
 	Backup     string         // label; empty: the best one for the target
 
-	WorkDirectory string         // absolute; scratch instances live below it
-	PostgresBin   string         // of the server programs; empty: found for the backup's version
-	FetchCommand  string         // the restore_command
-	HookConfig    []byte         // what it reads, see restore.ExecOptions
-	Owner         *restore.Owner // whom the instance runs as when this process is root; nil: this process's own user
+	WorkDirectory string        // absolute; scratch instances live below it
+	PostgresBin   string        // of the server programs; empty: found for the backup's version
+	FetchCommand  string        // the restore_command
+	HookConfig    []byte        // what it reads, see restore.ExecOptions
+	Isolation     IsolationMode // what becomes of the drill where its server cannot be kept apart
+	Receiver      string        // the program of the sandbox's restore_command: PROGRAM receive SOCKET NAME DEST, as lifeboat-wal does
+
+	// Lend gives a server that is not kept apart what its restore_command reads, in place of HookConfig; it may be nil.
+	Lend  func(ctx context.Context) ([]byte, error)
+	Owner *restore.Owner // whom the instance runs as when this process is root; nil: this process's own user
 
 	Dump    DumpOptions
 	Targets Targets

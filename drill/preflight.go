@@ -31,6 +31,9 @@ func (e *AccessError) Unwrap() error { return e.Err }
 // run them and enter the scratch directory.
 func (d *drill) findServer(ctx context.Context) error {
 	bin, err := server.FindBinaries(ctx, d.major(), d.PostgresBin)
+	if err == nil && d.isolated() {
+		bin, err = filepath.EvalSymlinks(bin) // no link leads out of the sandbox
+	}
 	if err != nil {
 		return err
 	}
@@ -39,13 +42,33 @@ func (d *drill) findServer(ctx context.Context) error {
 	}
 	trial := exec.CommandContext(ctx, filepath.Join(bin, "postgres"), "--version")
 	trial.Dir = d.scratch.dir
-	trial.Env = []string{nonceName + "=" + d.result.ID}
-	trial.SysProcAttr = &syscall.SysProcAttr{Credential: d.credential()}
-	if err := trial.Run(); err != nil && ctx.Err() == nil {
-		return &AccessError{Why: fmt.Sprintf("%s cannot run %s in %s: make both open to that user", d.user(), trial.Path, d.WorkDirectory), Err: err}
-	}
 	d.bin = bin
+	program := trial.Path
+	if err := d.try(trial); err != nil && ctx.Err() == nil {
+		return &AccessError{Why: fmt.Sprintf("%s cannot run %s in %s: make both open to that user", d.user(), program, d.WorkDirectory), Err: err}
+	}
 	return context.Cause(ctx)
+}
+
+// canEnter finds out whether the server's user can enter the scratch directory.
+func (d *drill) canEnter(ctx context.Context) error {
+	shell := exec.CommandContext(ctx, "/bin/sh", "-c", ":")
+	shell.Dir, shell.SysProcAttr = d.scratch.dir, asUser(d.credential())
+	shell.Env = []string{nonceName + "=" + d.result.ID}
+	if err := shell.Run(); err != nil && ctx.Err() == nil {
+		return &AccessError{Why: fmt.Sprintf("%s cannot enter %s: make it open to that user", d.user(), d.WorkDirectory), Err: err}
+	}
+	return context.Cause(ctx)
+}
+
+// try runs a program as the server will run.
+func (d *drill) try(trial *exec.Cmd) error {
+	if d.isolated() {
+		return runCaged(d.sandboxSpec(), trial, d)
+	}
+	trial.Env = []string{nonceName + "=" + d.result.ID}
+	trial.SysProcAttr = asUser(d.credential())
+	return trial.Run()
 }
 
 func (d *drill) user() string {

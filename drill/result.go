@@ -112,4 +112,6 @@ type Environment struct {
 	PostgreSQL string `json:"postgresql"`
 	System     string `json:"system"`
 	Cores      int    `json:"cores"`
+
+	Isolation *Isolation `json:"isolation,omitempty"` // of the scratch server
 }

@@ -28,15 +28,14 @@ type drill struct {
 	checks *checklist
 	clock  *stopwatch
 
-	scratch   *scratch
-	bin       string // of the server programs
-	plan      restore.Plan
-	stops     []stop
-	census    *census.Census
-	archive   archive
-	dumps     []*pendingDump // in the repository, and not yet restored
-	dumpTools dumpTools
-	template  candidate // the database that new ones are like
+	scratch *scratch
+	bin     string // of the server programs
+	plan    restore.Plan
+	stops   []stop
+	census  *census.Census
+	archive archive
+	hand    *walHand // nil: the server fetches WAL itself
+	dumped  dumped
 
 	rowResults  []Verdict // of the databases compared so far
 	unreachable error     // *restore.UnreachableError
@@ -141,6 +140,9 @@ func (d *drill) prepare(ctx context.Context) error {
 	if d.scratch, err = newScratch(d.WorkDirectory, d.result.ID, d.Owner); err != nil {
 		return err
 	}
+	if err := d.isolate(ctx); err != nil {
+		return err
+	}
 	d.checks.during(CheckPITR)
 	if err := d.planTarget(ctx); err != nil {
 		return err
@@ -174,6 +176,9 @@ func (d *drill) visitStops(ctx context.Context) error {
 func (d *drill) cleanUp() error {
 	defer d.clock.time(PhaseCleanup)()
 	d.Progress(PhaseCleanup, 0, 0)
+	if err := d.hand.close(); err != nil {
+		d.Log.Warn("WAL was not served to the end", keyError, err)
+	}
 	if d.scratch == nil {
 		d.checks.set(CheckLeavings, Pass, "nothing was made")
 		return nil
@@ -225,6 +230,9 @@ func (d *drill) sandbox() ([][2]string, error) {
 			return nil, fmt.Errorf("write the scratch server's configuration: %w", err)
 		}
 		files[name] = path
+	}
+	if err := d.makePlaces(); err != nil {
+		return nil, fmt.Errorf("make the directories of tablespaces: %w", err)
 	}
 	return sandboxSettings(files, d.plan.Record()), nil
 }

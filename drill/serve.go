@@ -12,6 +12,6 @@ func (d *drill) serve(ctx context.Context, data string, settings [][2]string, se
 	return server.Start(ctx, server.Options{
 		BinDir: d.bin, DataDir: data, SocketDir: d.scratch.sockets, User: d.plan.Record().Superuser, Settings: settings,
 		LogFile: d.scratch.path("server.log"), Credential: d.credential(), Env: []string{nonceName + "=" + d.result.ID},
-		Session: session, Pdeathsig: syscall.SIGQUIT,
+		Session: session, Pdeathsig: syscall.SIGQUIT, Cage: d.cage(),
 	})
 }

@@ -52,7 +52,7 @@ func (d *drill) planTarget(ctx context.Context) error {
 	version := d.plan.Record().PostgresVersion
 	r.Environment.PostgreSQL = fmt.Sprintf("%d.%d", version/10000, version%10000)
 	d.stops = []stop{{plan: d.plan, isTarget: true}}
-	return refuseTablespaces(d.plan)
+	return d.refuseTablespaces(d.plan)
 }
 
 // moves puts each tablespace into the scratch directory.
@@ -64,8 +64,9 @@ func (d *drill) moves(plan restore.Plan) map[string]string {
 	return moves
 }
 
-func refuseTablespaces(plan restore.Plan) error {
-	if len(plan.CreatesTablespaces) > 0 {
+// refuseTablespaces is for a server that is not kept apart: one that is sees its own directories in their places.
+func (d *drill) refuseTablespaces(plan restore.Plan) error {
+	if len(plan.CreatesTablespaces) > 0 && !d.isolated() {
 		return &TablespaceError{Paths: plan.CreatesTablespaces}
 	}
 	return nil

@@ -3,13 +3,10 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
-	"time"
 
 	"lifeboat/internal/hookwire"
 )
@@ -17,13 +14,6 @@ import (
 const (
 	defaultSocket = "/run/lifeboat/agent.sock"
 	defaultConfig = "/etc/lifeboat/lifeboat.yaml"
-)
-
-// How long the hook waits for who listens: to take the call, and to end it. What takes longer than the latter is no
-// longer believed to come, and PostgreSQL asks again.
-const (
-	dialTimeout   = time.Second
-	answerTimeout = 5 * time.Minute
 )
 
 func socketPath(flag string) string {
@@ -76,7 +66,7 @@ func (h hook) request(config, cluster string, operands []string) (hookwire.Reque
 }
 
 func converse(socket string, request hookwire.Request) (hookwire.Answer, error) {
-	conn, err := dial(socket)
+	conn, err := hookwire.Dial(socket)
 	if err != nil {
 		return hookwire.Answer{}, fmt.Errorf("ask at %s: %w", socket, err)
 	}
@@ -85,25 +75,4 @@ func converse(socket string, request hookwire.Request) (hookwire.Answer, error) 
 		return hookwire.Answer{}, err
 	}
 	return hookwire.ReadAnswer(bufio.NewReader(conn))
-}
-
-// dial connects to a Unix socket, with the kernel's own timeouts (socket(7), SO_RCVTIMEO). Package net would do it too, but
-// it takes longer to start than all the rest of this program, and where there is a C compiler links its library.
-func dial(path string) (*os.File, error) {
-	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	conn := os.NewFile(uintptr(fd), path)
-	for option, patience := range map[int]time.Duration{syscall.SO_SNDTIMEO: dialTimeout, syscall.SO_RCVTIMEO: answerTimeout} {
-		timeout := syscall.NsecToTimeval(patience.Nanoseconds())
-		err = errors.Join(err, syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, option, &timeout))
-	}
-	if err == nil {
-		err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
-	}
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
 }

@@ -72,6 +72,9 @@ func main() {
 
 func run(args []string, stderr io.Writer) int {
 	if len(args) > 0 {
+		if args[0] == receiveName {
+			return receive(args[1:], stderr)
+		}
 		for _, h := range hooks {
 			if h.name == args[0] {
 				return h.run(args[1:], stderr)

@@ -62,10 +62,8 @@ func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFla
 	if err != nil {
 		return err
 	}
-	lent, err := a.lendHook(ctx, s, &options)
-	if err != nil {
-		return err
-	}
+	var lent loans
+	a.isolate(s, &options, &lent)
 	options.Others = a.others(ctx, s)
 	bar := a.bar()
 	options.Progress = func(phase string, done, total int64) { bar.Show(phase, done, total) }

@@ -8,9 +8,12 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"lifeboat/drill/sandbox"
 )
 
 func main() {
+	sandbox.Enter()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	a := &app{stdout: os.Stdout, stderr: os.Stderr, now: time.Now}
 	code := a.run(ctx, os.Args[1:])

@@ -111,7 +111,7 @@ func TestTheRescuePageStopsAtWhatIsNotSignedOrNotForTheIdentity(t *testing.T) {
 
 func TestTheRescuePagesOneLinerGathersItsBlocks(t *testing.T) {
 	t.Parallel()
-	r := &rescue{t: t}
+	r := &rescue{t: t, page: rescuePage}
 	line := regexp.MustCompile(`(?m)^    (sed .*) > rescue\.sh$`).FindStringSubmatch(readText(t, rescuePage))
 	if line == nil {
 		t.Fatal("the page has no line that makes rescue.sh")

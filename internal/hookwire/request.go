@@ -24,18 +24,22 @@ const (
 	Push  Op = "push"  // make the file at Path durable in the repository
 	Fetch Op = "fetch" // put the WAL file Name to Path
 	Ping  Op = "ping"  // say that somebody is there
+	Hand  Op = "hand"  // hand over the WAL file Name, opened for reading, with the answer (unix(7), SCM_RIGHTS)
 )
 
 // Request is one thing that a hook asks for.
 type Request struct {
 	Op      Op
-	Config  string // absolute path of the configuration that the hook was given
+	Config  string // absolute path of the configuration that the hook was given; empty in a Hand, which has none
 	Cluster string // name in it; empty where it has only one
-	Name    string // of the WAL file; only of Fetch
-	Path    string // absolute: the file to push, or where the fetched one goes; empty in a Ping
+	Name    string // of the WAL file; only of Fetch and Hand
+	Path    string // absolute: the file to push, or where the fetched one goes; empty in a Ping and a Hand
 }
 
 func (r Request) check() error {
+	if r.Op == Hand {
+		return r.checkHand()
+	}
 	if !filepath.IsAbs(r.Config) {
 		return fmt.Errorf("the configuration %q is not an absolute path", r.Config)
 	}
@@ -55,6 +59,13 @@ func (r Request) check() error {
 		return nil
 	}
 	return fmt.Errorf("there is no operation %q", r.Op)
+}
+
+func (r Request) checkHand() error {
+	if r.Name == "" || r.Config != "" || r.Cluster != "" || r.Path != "" {
+		return fmt.Errorf("a %s says the name of a WAL file, and nothing else", Hand)
+	}
+	return nil
 }
 
 // WriteRequest sends a request in one write.

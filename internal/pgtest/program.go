@@ -25,6 +25,16 @@ func Program(t testing.TB) string {
 	return path
 }
 
+// Script is a shell script that PostgreSQL's user can run.
+func Script(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(TempDir(t), "script")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // GiveAway makes PostgreSQL's user the owner of a file, or of a directory and all that is in it. Links are not followed.
 func GiveAway(t testing.TB, path string) {
 	t.Helper()

@@ -27,6 +27,9 @@ var ErrNotListening = errors.New("server does not listen on a socket")
 // the session, beside those that the options give to every one.
 func (s *Server) Connect(ctx context.Context, database string, parameters map[string]string) (*pgx.Conn, error) {
 	dir, port, err := s.socket()
+	if s.options.Cage != nil {
+		dir, port, err = s.options.SocketDir, defaultPort, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to the restored server: %w", err)
 	}
@@ -36,6 +39,9 @@ func (s *Server) Connect(ctx context.Context, database string, parameters map[st
 	}
 	config.Host, config.Port, config.Database, config.User, config.Password = dir, port, database, s.options.User, ""
 	config.Fallbacks = nil
+	if s.options.Cage != nil {
+		config.DialFunc = dialInto(dir)
+	}
 	config.RuntimeParams = map[string]string{"application_name": "lifeboat", "search_path": "pg_catalog"}
 	maps.Copy(config.RuntimeParams, s.options.Session)
 	maps.Copy(config.RuntimeParams, parameters)

@@ -32,6 +32,7 @@ type command struct {
 	log        *os.File
 	credential *syscall.Credential
 	pdeathsig  syscall.Signal
+	cage       Cage // may be nil
 }
 
 // process is one run of a postmaster.
@@ -49,14 +50,21 @@ func startProcess(c command) (*process, error) {
 	cmd.Dir, cmd.Env = "/", c.env
 	cmd.Stdout, cmd.Stderr = c.log, c.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: c.pdeathsig, Credential: c.credential}
+	caged, err := c.enclose(cmd)
+	if err != nil {
+		return nil, err
+	}
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	p.group.Go(func() error {
 		runtime.LockOSThread() // never unlocked: the thread ends with this function
-		err := cmd.Start()
+		err := start(cmd, caged)
 		started <- err
 		if err == nil {
 			p.err = cmd.Wait()
+			if caged != nil {
+				_ = caged.Close() // it is empty
+			}
 			close(p.done)
 		}
 		return err
@@ -65,6 +73,13 @@ func startProcess(c command) (*process, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+func (c command) enclose(cmd *exec.Cmd) (Caged, error) {
+	if c.cage == nil {
+		return nil, nil
+	}
+	return c.cage.Wrap(cmd)
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }

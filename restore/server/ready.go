@@ -14,7 +14,3 @@ func (s *Server) AwaitReady(ctx context.Context) error {
 	}
 	return conn.Close(ctx)
 }
-
-// Address is where the server listens, for other programs of PostgreSQL. The error is ErrNotListening where it does not
-// (yet).
-func (s *Server) Address() (dir string, port uint16, err error) { return s.socket() }

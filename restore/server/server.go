@@ -35,6 +35,10 @@ type Options struct {
 	// Pdeathsig is sent to the server when this process dies, however it does; SIGQUIT shuts the server down at once.
 	// Zero lets the server outlive this process, and its session.
 	Pdeathsig syscall.Signal
+
+	// Cage keeps the server apart from all else; nil for none. The server, whatever it runs, is not trusted then: Connect
+	// goes to the socket in SocketDir and nowhere else, and Pdeathsig is the cage's affair.
+	Cage Cage
 }
 
 // Server is a running postmaster. It is safe for concurrent use.
@@ -67,7 +71,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	p, err := startProcess(command{
 		program: filepath.Join(o.BinDir, "postgres"), args: o.arguments(), env: o.environment(),
-		log: log, credential: o.Credential, pdeathsig: o.Pdeathsig,
+		log: log, credential: o.Credential, pdeathsig: o.Pdeathsig, cage: o.Cage,
 	})
 	if err := errors.Join(err, log.Close()); err != nil {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
@@ -106,7 +110,7 @@ func (o Options) environment() []string {
 	return append([]string{"PATH=" + path, "LC_ALL=C", "TZ=UTC", "HOME=/"}, o.Env...)
 }
 
-// PID is the postmaster's process number.
+// PID is the postmaster's process number, and in a cage that of the process that all others in there end with.
 func (s *Server) PID() int { return s.process.pid() }
 
 // Done is closed when the postmaster has ended.

@@ -101,6 +101,8 @@ type Scheduler struct {
 	WorkDirectory string `yaml:"work_directory"`
 	PostgresBin   string `yaml:"postgres_bin"`
 	Listen        string `yaml:"listen"`
+
+	Isolation Isolation `yaml:"isolation"`
 }
 
 // DefaultSocket is where hooks ask that are not told otherwise.

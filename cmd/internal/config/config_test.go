@@ -112,6 +112,7 @@ func TestEachMistakeIsNamedWithItsPlace(t *testing.T) {
 		"zero duration":          {head + "clusters: {main: {retention: {keep: 0s}}}\n", "longer than nothing"},
 		"percent without sign":   {head + "clusters: {main: {targets: {rows: 1}}}\n", `"1" has no unit`},
 		"percent above 100":      {head + "clusters: {main: {targets: {rows: 101%}}}\n", "not a percentage above 0%"},
+		"unknown isolation":      {head + "clusters: {main: {}}\nscheduler: {isolation: none}\n", `f.yaml:3:24: isolation is required or best effort, not "none"`},
 		"nowhere durable":        {head + "clusters: {main: {wal: {durable: disk}}}\n", `f.yaml:2:34: durable is spool or repository, not "disk"`},
 		"size without unit":      {head + "clusters: {main: {wal: {spool_limit: 10}}}\n", `f.yaml:2:38: "10" is not a size`},
 		"no size at all":         {head + "clusters: {main: {wal: {spool_limit: 0GiB}}}\n", `"0GiB" is not a size`},

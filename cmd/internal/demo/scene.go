@@ -166,6 +166,7 @@ func (s *scene) settings(k *keys) string {
 scheduler:
   work_directory: %s
   postgres_bin: %s
+  isolation: best effort
 state_directory: %s
 `, place, k.settings(), s.path("socket"), primaryPort, s.path("primary"), s.path("scratch"), s.postgresBin, s.path("state"))
 }
