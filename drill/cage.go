@@ -56,7 +56,7 @@ func (d *drill) sandboxSpec() sandbox.Spec {
 	for _, file := range configFiles {
 		s.Binds = appendExisting(s.Binds, sandbox.Bind{From: d.scratch.path(file[1])})
 	}
-	for _, dir := range []string{d.scratch.path("data"), d.scratch.path("tablespaces"), d.scratch.sockets} {
+	for _, dir := range []string{d.scratch.path("data"), d.scratch.path("tablespaces"), d.scratch.path(restoredDump), d.scratch.sockets} {
 		s.Binds = appendExisting(s.Binds, sandbox.Bind{From: dir, Writable: true})
 	}
 	return s

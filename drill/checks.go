@@ -16,6 +16,7 @@ const (
 	CheckRepository = "repository verified"
 	CheckPages      = "no damaged pages"
 	CheckLeavings   = "nothing left behind"
+	CheckDump       = "logical dump restores" // where one is asked for
 )
 
 // checklist is the checks in order, each not run until it is set.
@@ -33,6 +34,9 @@ func newChecklist() *checklist {
 	}
 	return l
 }
+
+// add makes a further check part of the drill.
+func (l *checklist) add(name string) { l.checks = append(l.checks, Check{Name: name, Result: NotRun}) }
 
 // during says which checks an error decides from now on.
 func (l *checklist) during(names ...string) { l.current = names }

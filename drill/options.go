@@ -38,6 +38,7 @@ type Options struct {
 	Lend  func(ctx context.Context) ([]byte, error)
 	Owner *restore.Owner // whom the instance runs as when this process is root; nil: this process's own user
 
+	Dump        DumpOptions
 	Targets     Targets
 	Examination Examination
 	Mandate     Mandate

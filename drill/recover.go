@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"syscall"
 	"time"
 
 	"lifeboat/internal/wal"
@@ -17,12 +16,8 @@ import (
 func (d *drill) recover(ctx context.Context, sandbox [][2]string, s *stop) (*server.Server, server.Proof, error) {
 	d.Progress(PhaseReplay, 0, 0)
 	started := d.Now()
-	running, err := server.Start(ctx, server.Options{
-		BinDir: d.bin, DataDir: s.plan.Directory, SocketDir: d.scratch.sockets, User: d.plan.Record().Superuser,
-		Settings: append(append([][2]string{}, sandbox...), planSettings(s.plan)...),
-		LogFile:  d.scratch.path("server.log"), Credential: d.credential(), Env: []string{nonceName + "=" + d.result.ID},
-		Session: sessionSettings(d.major()), Pdeathsig: syscall.SIGQUIT, Cage: d.cage(),
-	})
+	settings := append(append([][2]string{}, sandbox...), planSettings(s.plan)...)
+	running, err := d.serve(ctx, s.plan.Directory, settings, sessionSettings(d.major()))
 	if err != nil {
 		return nil, server.Proof{}, err
 	}

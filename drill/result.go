@@ -15,16 +15,17 @@ type Result struct {
 	Drill   string  `json:"drill"` // its name in the configuration
 	Verdict Verdict `json:"verdict"`
 
-	Target     TargetReached `json:"target"`
-	Backup     BackupUsed    `json:"backup"`
-	Phases     []Phase       `json:"phases"`
-	RTOSeconds float64       `json:"rto_seconds"` // plan, fetch, start and replay, to the first answered query at the target
-	RPOSeconds float64       `json:"rpo_seconds"` // from the newest moment in the archive to the start of the drill
-	Rows       Rows          `json:"rows"`
-	Checks     []Check       `json:"checks"`
-	Layers     []Layer       `json:"layers"` // of the examination, with what each cost
-	Targets    []Measured    `json:"targets"`
-	Evidence   string        `json:"evidence"` // where it is kept
+	Target     TargetReached    `json:"target"`
+	Backup     BackupUsed       `json:"backup"`
+	Phases     []Phase          `json:"phases"`
+	RTOSeconds float64          `json:"rto_seconds"` // plan, fetch, start and replay, to the first answered query at the target
+	RPOSeconds float64          `json:"rpo_seconds"` // from the newest moment in the archive to the start of the drill
+	Rows       Rows             `json:"rows"`
+	Dumps      []DumpedDatabase `json:"dumps,omitempty"` // into the repository, where they were asked for
+	Checks     []Check          `json:"checks"`
+	Layers     []Layer          `json:"layers"` // of the examination, with what each cost
+	Targets    []Measured       `json:"targets"`
+	Evidence   string           `json:"evidence"` // where it is kept
 
 	Started      time.Time       `json:"started"`
 	Finished     time.Time       `json:"finished"`

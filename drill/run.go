@@ -35,6 +35,7 @@ type drill struct {
 	census  *census.Census
 	archive archive
 	hand    *walHand // nil: the server fetches WAL itself
+	dumped  dumped
 
 	rowResults  []Verdict // of the databases compared so far
 	examined    []examined
@@ -82,6 +83,9 @@ func newDrill(o Options) *drill {
 		Environment: Environment{Lifeboat: o.ToolVersion, System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU()},
 		Bundle:      Bundle{Mandate: o.Mandate, Origin: o.Origin, Host: describeHost(o.WorkDirectory)},
 	}
+	if o.Dump.wanted() {
+		d.checks.add(CheckDump)
+	}
 	return d
 }
 
@@ -124,7 +128,10 @@ func (d *drill) perform(ctx context.Context) error {
 		return err
 	}
 	d.checks.during(CheckRecovery)
-	return d.visitStops(ctx)
+	if err := d.visitStops(ctx); err != nil {
+		return err
+	}
+	return d.restoreDumps(ctx)
 }
 
 // prepare plans the restore to the drill's target and to each stop of the census, and finds what would hinder it,

@@ -116,6 +116,7 @@ func clearAway(work, id string) error {
 		return err
 	}
 	freeSharedMemory(filepath.Join(dir, "data"))
+	freeSharedMemory(filepath.Join(dir, restoredDump))
 	for _, dir := range []string{dir, socketDirectory(id)} {
 		if err := removePatiently(dir); err != nil {
 			return fmt.Errorf("remove the scratch directory: %w", err)

@@ -13,6 +13,7 @@ const (
 	PhaseStart   = "start"  // until the server begins to replay
 	PhaseReplay  = "replay" // until it answers at a stop
 	PhaseVerify  = "verify"
+	PhaseDump    = "dump" // where one is asked for: making it, and restoring it once
 	PhaseCleanup = "cleanup"
 )
 
@@ -84,7 +85,10 @@ func (s *stopwatch) reach(answered time.Duration) {
 
 func (s *stopwatch) phases() []Phase {
 	var list []Phase
-	for _, name := range []string{PhasePlan, PhaseFetch, PhaseStart, PhaseReplay, PhaseVerify, PhaseCleanup} {
+	for _, name := range []string{PhasePlan, PhaseFetch, PhaseStart, PhaseReplay, PhaseVerify, PhaseDump, PhaseCleanup} {
+		if name == PhaseDump && s.spent[name] == 0 {
+			continue
+		}
 		list = append(list, Phase{Name: name, Seconds: s.spent[name].Seconds(), Bytes: s.bytes[name]})
 	}
 	return list

@@ -20,7 +20,10 @@ func (d *drill) visit(ctx context.Context, sandbox [][2]string, s *stop) error {
 	d.checks.during(CheckRecovery)
 	running, proof, err := d.recover(ctx, sandbox, s)
 	if running != nil {
-		defer d.end(ctx, running, s)
+		defer func() {
+			mode, patience := d.ending(ctx, s)
+			d.stopServer(ctx, running, mode, patience)
+		}()
 	}
 	if err != nil {
 		return fmt.Errorf("on the way to %s: %w", s.plan.Target.StopLSN, err)
@@ -35,12 +38,20 @@ func (d *drill) visit(ctx context.Context, sandbox [][2]string, s *stop) error {
 	if err := d.compare(ctx, running, s); err != nil {
 		return err
 	}
+	if s.isTarget {
+		if err := d.dump(ctx, running); err != nil { // before the examination, which ends recovery
+			return err
+		}
+	}
 	return d.examine(ctx, running, s)
 }
 
-// end stops a scratch server. What it writes no longer matters, unless its pages are to be checked.
-func (d *drill) end(ctx context.Context, running *server.Server, s *stop) {
-	mode, patience := d.ending(ctx, s)
+// end stops a scratch server whose pages nobody will look at.
+func (d *drill) end(ctx context.Context, running *server.Server) {
+	d.stopServer(ctx, running, server.Immediate, shutdownPatience)
+}
+
+func (d *drill) stopServer(ctx context.Context, running *server.Server, mode server.Mode, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	if err := running.Stop(ctx, mode); err != nil {

@@ -77,6 +77,10 @@ func (r *Report) addScrub(scrubbed catalog.ScrubReport) {
 		r.add(Finding{Severity: Warn, Object: "backup " + label, Detail: "was started and has no record",
 			Hint: "it is being made, or was interrupted: then the next backup removes what is left of it"})
 	}
+	for _, id := range scrubbed.UnfinishedDumps {
+		r.add(Finding{Severity: Warn, Object: "dump " + id, Detail: "was begun and has no document",
+			Hint: "it is being made, or was interrupted: then expiry removes what is left of it, a day later"})
+	}
 }
 
 // unproven is a reason why objects of a kind could not be checked, or not wholly.

@@ -113,6 +113,7 @@ func (a *app) drillOptions(s *scene, r drillRequest) (drill.Options, error) {
 		Repository: s.repository, Cluster: s.cluster, Name: r.name, Target: aim.target, Wish: aim.wish, Timeline: aim.timeline, Backup: r.backup,
 		WorkDirectory: s.settings.Scheduler.WorkDirectory, PostgresBin: s.settings.Scheduler.PostgresBin,
 		FetchCommand: fetchCommand(), Owner: owner,
+		Dump:    drill.DumpOptions{All: configured.Dump.Databases.All, Databases: configured.Dump.Databases.Names},
 		Targets: a.drillTargets(s.config), Examination: examination(s.config), Production: production(s),
 		Log: a.log, Now: a.now, ToolVersion: version(),
 	}, nil

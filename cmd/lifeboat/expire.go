@@ -128,5 +128,6 @@ func (a *app) planExpiry(ctx context.Context, s *scene, done *expired) error {
 }
 
 func policyOf(r config.Retention) catalog.Policy {
-	return catalog.Policy{Keep: time.Duration(r.Keep), MinimumFull: r.MinimumFull, KeepEvidence: time.Duration(r.KeepEvidence)}
+	return catalog.Policy{Keep: time.Duration(r.Keep), MinimumFull: r.MinimumFull, KeepEvidence: time.Duration(r.KeepEvidence),
+		KeepDumps: time.Duration(r.KeepDumps)}
 }

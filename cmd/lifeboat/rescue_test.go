@@ -111,7 +111,7 @@ func TestTheRescuePageStopsAtWhatIsNotSignedOrNotForTheIdentity(t *testing.T) {
 
 func TestTheRescuePagesOneLinerGathersItsBlocks(t *testing.T) {
 	t.Parallel()
-	r := &rescue{t: t}
+	r := &rescue{t: t, page: rescuePage}
 	line := regexp.MustCompile(`(?m)^    (sed .*) > rescue\.sh$`).FindStringSubmatch(readText(t, rescuePage))
 	if line == nil {
 		t.Fatal("the page has no line that makes rescue.sh")
@@ -256,13 +256,14 @@ type rescue struct {
 	t        *testing.T
 	install  pgtest.Install
 	dir      string
+	page     string            // that is followed
 	tools    string            // directory of age and minisign, where they are needed
 	settings map[string]string // what the page's first block asks for
 }
 
 func newRescue(t *testing.T, in lost) *rescue {
 	t.Helper()
-	r := &rescue{t: t, install: in.install, dir: pgtest.TempDir(t), tools: in.keys.tools}
+	r := &rescue{t: t, install: in.install, page: rescuePage, dir: pgtest.TempDir(t), tools: in.keys.tools}
 	copyTree(t, in.repository, r.path("repository"))
 	r.settings = map[string]string{
 		"REPOSITORY": r.path("repository"), "CLUSTER": "main", "IDENTITY": in.keys.identity, "PUBLIC_KEY": in.keys.public,
@@ -339,7 +340,7 @@ func (r *rescue) bash(script string) (string, error) {
 // others.
 func (r *rescue) blocks(kind string) []string {
 	r.t.Helper()
-	page := readText(r.t, rescuePage)
+	page := readText(r.t, r.page)
 	fences := regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$").FindAllStringSubmatch(page, -1)
 	var blocks []string
 	for _, fence := range fences {
@@ -348,11 +349,11 @@ func (r *rescue) blocks(kind string) []string {
 			blocks = append(blocks, fence[2])
 		case "sh", "bash":
 		default:
-			r.t.Fatalf("%s has a block that nothing runs: %s", rescuePage, fence[2])
+			r.t.Fatalf("%s has a block that nothing runs: %s", r.page, fence[2])
 		}
 	}
 	if len(blocks) == 0 {
-		r.t.Fatalf("%s has no block of %s", rescuePage, kind)
+		r.t.Fatalf("%s has no block of %s", r.page, kind)
 	}
 	return blocks
 }

@@ -138,6 +138,7 @@ type lackingCopy struct {
 	Backups    []string `json:"backups"`
 	Censuses   []string `json:"censuses"`
 	Drills     []string `json:"drills"`
+	Dumps      []string `json:"dumps"`
 	Findings   int      `json:"findings"`
 	Objects    int      `json:"objects"`
 	Bytes      int64    `json:"bytes"`
@@ -155,7 +156,8 @@ func (s *scene) lacking(ctx context.Context) ([]lackingCopy, error) {
 	var list []lackingCopy
 	for _, l := range lacks {
 		c := lackingCopy{Repository: l.Copy, State: "gap", WAL: l.WAL, Findings: l.Findings, Objects: l.Objects, Bytes: l.Bytes,
-			Backups: append([]string{}, l.Backups...), Censuses: append([]string{}, l.Censuses...), Drills: append([]string{}, l.Drills...)}
+			Backups: append([]string{}, l.Backups...), Censuses: append([]string{}, l.Censuses...), Drills: append([]string{}, l.Drills...),
+			Dumps: append([]string{}, l.Dumps...)}
 		switch {
 		case l.Err != nil:
 			c.State, c.Why = "away", l.Err.Error()
@@ -175,8 +177,8 @@ func (c lackingCopy) tell() string {
 	case "complete":
 		return "has all that the others have"
 	}
-	return fmt.Sprintf("gap to be filled: %d WAL files, %d backups, %d censuses, %d drills, %d findings, %s",
-		c.WAL, len(c.Backups), len(c.Censuses), len(c.Drills), c.Findings, term.Bytes(c.Bytes))
+	return fmt.Sprintf("gap to be filled: %d WAL files, %d backups, %d censuses, %d drills, %d dumps, %d findings, %s",
+		c.WAL, len(c.Backups), len(c.Censuses), len(c.Drills), len(c.Dumps), c.Findings, term.Bytes(c.Bytes))
 }
 
 func (a *app) tellLacking(list []lackingCopy) {

@@ -204,6 +204,8 @@ func (t *transfer) run(ctx context.Context, from *Cluster) error {
 		return t.copyBackup(ctx, from)
 	case groupDrill:
 		return t.copyEvidence(ctx, from)
+	case groupDump:
+		return t.copyDump(ctx, from)
 	case groupCensus:
 		return t.copyDocument(ctx, from, t.group.prefix+documentSuffix, kindCensus)
 	default:
@@ -228,7 +230,7 @@ func (t *transfer) copyDocument(ctx context.Context, from *Cluster, key, kind st
 	if err == nil && isSigned(kind) {
 		err = from.checkSignature(ctx, key, raw)
 	}
-	if err == nil && (kind == kindCensus || kind == kindEvidence) {
+	if err == nil && (kind == kindCensus || kind == kindEvidence || kind == kindDump) {
 		err = t.checkDocumentForm(key, envelope)
 	}
 	if err != nil {
@@ -242,7 +244,7 @@ func (t *transfer) copyDocument(ctx context.Context, from *Cluster, key, kind st
 
 // isSigned says whether documents of the kind are signed where there is a key to sign with.
 func isSigned(kind string) bool {
-	return kind == kindRecord || kind == kindEvidence || kind == kindCensus
+	return kind == kindRecord || kind == kindEvidence || kind == kindCensus || kind == kindDump
 }
 
 // checkDocumentForm keeps what is not sealed out of a sealed repository.
@@ -303,4 +305,18 @@ func (t *transfer) copyEvidence(ctx context.Context, from *Cluster) error {
 		}
 	}
 	return t.copyDocument(ctx, from, from.drillKey(t.group.id, evidenceFile), kindEvidence)
+}
+
+// copyDump copies the pieces of a dump and then the document that stands for them.
+func (t *transfer) copyDump(ctx context.Context, from *Cluster) error {
+	document, err := from.dump(ctx, t.group.id)
+	if err != nil && !isLocked(err) {
+		return err
+	}
+	for _, piece := range from.dumpPieces(t.group.id, document) {
+		if err := t.copyObject(ctx, from, piece); err != nil {
+			return err
+		}
+	}
+	return t.copyDocument(ctx, from, from.dumpKey(t.group.id, dumpFile), kindDump)
 }

@@ -48,7 +48,8 @@ func fullPlace(t *testing.T, p place) {
 	mustDo(t,
 		p.cluster.PutCensus(ctx, "c1", json.RawMessage(`{"a":1}`)),
 		p.cluster.PutFinding(ctx, Finding{Kind: "conflict", Name: "x", Time: sceneTime}),
-		p.cluster.PutEvidence(ctx, "d1", map[string][]byte{"report.html": []byte("r")}, json.RawMessage(`{}`)))
+		p.cluster.PutEvidence(ctx, "d1", map[string][]byte{"report.html": []byte("r")}, json.RawMessage(`{}`)),
+		p.cluster.putDump(t, "d1-0001", "a dump of a database", 7))
 }
 
 func TestFillMakesTheCopiesEqual(t *testing.T) {

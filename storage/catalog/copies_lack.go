@@ -19,6 +19,7 @@ type Lack struct {
 	Backups  []string // labels, of backups that another copy has the record of
 	Censuses []string // ids
 	Drills   []string // ids
+	Dumps    []string // ids
 	Findings int
 
 	Objects int
@@ -85,6 +86,8 @@ func (l *Lack) add(g objectGroup, missing []heldObject) {
 		l.Backups = append(l.Backups, g.id)
 	case groupDrill:
 		l.Drills = append(l.Drills, g.id)
+	case groupDump:
+		l.Dumps = append(l.Dumps, g.id)
 	case groupCensus:
 		l.Censuses = append(l.Censuses, g.id)
 	case groupFinding:
@@ -107,6 +110,7 @@ const (
 	groupBackup  = "backup"
 	groupCensus  = "census"
 	groupDrill   = "drill"
+	groupDump    = "dump"
 	groupFinding = "finding"
 )
 
@@ -130,7 +134,7 @@ func (g objectGroup) missing(i int) []heldObject {
 
 // completed says whether the document is there that makes a group of objects one whole.
 func (g objectGroup) completed() bool {
-	last := map[string]string{groupBackup: recordFile, groupDrill: evidenceFile}[g.kind]
+	last := map[string]string{groupBackup: recordFile, groupDrill: evidenceFile, groupDump: dumpFile}[g.kind]
 	return last == "" || slices.ContainsFunc(g.objects, func(o heldObject) bool { return o.key == g.prefix+last })
 }
 
@@ -144,6 +148,8 @@ func (c *Cluster) groupOf(key string) (objectGroup, bool) {
 		return objectGroup{kind: groupBackup, id: id, prefix: c.backupPrefix(id)}, nested && ValidID(id)
 	case "drills":
 		return objectGroup{kind: groupDrill, id: id, prefix: c.drillKey(id, "")}, nested && ValidID(id)
+	case "dumps":
+		return objectGroup{kind: groupDump, id: id, prefix: c.dumpKey(id, "")}, nested && ValidID(id)
 	case "censuses":
 		return objectGroup{kind: groupCensus, id: document, prefix: c.censusPrefix() + document}, isDocument && ValidID(document)
 	case "findings":

@@ -168,7 +168,7 @@ func (t *transfer) compareObject(ctx context.Context, from *Cluster, o storedObj
 		}
 	}
 	if there != o.fileSum {
-		return damaged(o.key, "in the copy that lacks a part of the backup is another one than it should be")
+		return damaged(o.key, "in the copy that lacks a part of what it belongs to is another one than it should be")
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ const (
 	kindProbe        = "probe"
 	kindVerification = "verification"
 	kindSealedTail   = "sealed-tail"
+	kindDump         = "dump"
 )
 
 // envelope is a document as JSON sees it.

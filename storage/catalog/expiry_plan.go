@@ -22,8 +22,11 @@ type Policy struct {
 	MinimumFull int
 	// KeepEvidence is how long what drills left is kept; zero means for ever.
 	KeepEvidence time.Duration
-	Vouched      map[string]bool // labels of backups that a verification or a passed drill vouches for
-	Pinned       map[string]bool // labels of backups that never expire
+	// KeepDumps is how long the dumps that drills made are kept, but no longer than what else their drill left; zero means
+	// as long as Keep.
+	KeepDumps time.Duration
+	Vouched   map[string]bool // labels of backups that a verification or a passed drill vouches for
+	Pinned    map[string]bool // labels of backups that never expire
 }
 
 // The classes of what a fate is about.
@@ -34,6 +37,7 @@ const (
 	FateTail         = "tail"
 	FateCensus       = "census"
 	FateEvidence     = "evidence"
+	FateDump         = "dump"
 	FateLease        = "lease"
 	FateFinding      = "finding"
 	FateVerification = "verification"
@@ -79,7 +83,7 @@ func PlanExpiry(s *Stock, p Policy, now time.Time) ExpiryPlan {
 	e.floors = e.walFloors()
 	for _, fates := range [][]Fate{
 		e.backupFates(), e.leavingsFates(), e.tailFates(), e.walFates(s.wal), e.censusFates(), e.evidenceFates(),
-		e.leaseFates(), e.findingFates(), e.verificationFates(), e.probeFates(),
+		e.dumpFates(), e.leaseFates(), e.findingFates(), e.verificationFates(), e.probeFates(),
 	} {
 		plan.Fates = append(plan.Fates, fates...)
 	}
@@ -134,7 +138,7 @@ func (e *expiry) stopped() []string {
 	if len(e.inv.Backups) == 0 {
 		why = append(why, "there is no backup")
 	}
-	if e.policy.Keep < 0 || e.policy.KeepEvidence < 0 {
+	if e.policy.Keep < 0 || e.policy.KeepEvidence < 0 || e.policy.KeepDumps < 0 {
 		why = append(why, "the policy keeps things for less than no time")
 	}
 	slices.Sort(why)

@@ -23,6 +23,7 @@ type Stock struct {
 	tails     []stockedWAL              // pieces, by timeline and position
 	censuses  map[string][]storage.Info // by id
 	drills    map[string][]storage.Info // by id
+	dumps     map[string][]storage.Info // by id
 	leases    map[string][]storage.Info // by what they are for
 	findings  map[string]storage.Info   // by key
 	proofs    map[string][]storage.Info // verifications, by id
@@ -45,6 +46,7 @@ type stockedWAL struct {
 func (c *Cluster) TakeStock(ctx context.Context) (*Stock, error) {
 	s := &Stock{
 		backups: map[string][]storage.Info{}, censuses: map[string][]storage.Info{}, drills: map[string][]storage.Info{},
+		dumps:  map[string][]storage.Info{},
 		leases: map[string][]storage.Info{}, findings: map[string]storage.Info{}, proofs: map[string][]storage.Info{},
 	}
 	if err := c.listStock(ctx, s); err != nil {
@@ -128,6 +130,10 @@ func (c *Cluster) stockDocument(s *Stock, info storage.Info) {
 	}
 	if id, _, ok := strings.Cut(strings.TrimPrefix(info.Key, c.drillPrefix()), "/"); ok && strings.HasPrefix(info.Key, c.drillPrefix()) && ValidID(id) {
 		s.drills[id] = append(s.drills[id], info)
+		return
+	}
+	if id, _, ok := strings.Cut(strings.TrimPrefix(info.Key, c.dumpPrefix()), "/"); ok && strings.HasPrefix(info.Key, c.dumpPrefix()) && ValidID(id) {
+		s.dumps[id] = append(s.dumps[id], info)
 		return
 	}
 	if c.isLeaseKey(info.Key) {

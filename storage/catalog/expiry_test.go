@@ -397,6 +397,7 @@ func oldScene(t *testing.T, form form) *scene {
 		s.cluster.PutCensus(t.Context(), "20261122T000000Z-bbbbbb", json.RawMessage(`{}`)),
 		s.cluster.PutEvidence(t.Context(), "20260901T000000Z-aaaaaa", map[string][]byte{"a.html": []byte("a"), "b.html": []byte("b")}, json.RawMessage(`{}`)),
 		s.cluster.PutEvidence(t.Context(), "20261122T000000Z-bbbbbb", map[string][]byte{"a.html": []byte("a")}, json.RawMessage(`{}`)),
+		s.cluster.putDump(t, "20260901T000000Z-aaaaaa-0001", "old", 4), s.cluster.putDump(t, "20261122T000000Z-bbbbbb-0001", "new", 4),
 		s.cluster.PutGap(t.Context(), LostWAL{Timeline: 1, From: at(2), To: at(4), Why: "x"}, sceneTime.Add(-30*day)),
 		s.cluster.PutGap(t.Context(), LostWAL{Timeline: 1, From: at(12), To: at(14), Why: "x"}, sceneTime),
 	} {
@@ -430,7 +431,7 @@ func TestExpireLeavesWhatIsNeeded(t *testing.T) {
 				}
 			}
 		}
-		for _, kept := range []string{"00000002.history", "00000001000000000000000B", "00000001000000000000000C", "findings/gap-", "censuses/20261122", "drills/20261122"} {
+		for _, kept := range []string{"00000002.history", "00000001000000000000000B", "00000001000000000000000C", "findings/gap-", "censuses/20261122", "drills/20261122", "dumps/20261122"} {
 			if !slices.ContainsFunc(s.keys(t), func(key string) bool { return strings.Contains(key, kept) }) {
 				t.Errorf("%s is gone", kept)
 			}

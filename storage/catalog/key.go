@@ -62,6 +62,7 @@ func (c *Cluster) walPrefix() string          { return c.root + "wal/" }
 func (c *Cluster) timelinesPrefix() string    { return c.root + "timelines/" }
 func (c *Cluster) censusPrefix() string       { return c.root + "censuses/" }
 func (c *Cluster) drillPrefix() string        { return c.root + "drills/" }
+func (c *Cluster) dumpPrefix() string         { return c.root + "dumps/" }
 func (c *Cluster) findingPrefix() string      { return c.root + "findings/" }
 func (c *Cluster) verificationPrefix() string { return c.root + "verifications/" }
 
@@ -82,6 +83,14 @@ func (c *Cluster) censusKey(id string) string  { return c.censusPrefix() + id + 
 func (c *Cluster) findingKey(id string) string { return c.findingPrefix() + id + documentSuffix }
 func (c *Cluster) verificationKey(id string) string {
 	return c.verificationPrefix() + id + documentSuffix
+}
+
+// dumpKey is the key of one of the objects of a dump.
+func (c *Cluster) dumpKey(id, name string) string { return c.dumpPrefix() + id + "/" + name }
+
+// pieceKey is the key of a piece of a dump's part. Its number in the key is one more than the given one.
+func (c *Cluster) pieceKey(id string, part DumpPart, number int) string {
+	return c.dumpKey(id, fmt.Sprintf("%s/%06d", part, number+1))
 }
 
 // drillKey is the key of one of the files that a drill leaves.

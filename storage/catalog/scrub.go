@@ -31,13 +31,15 @@ type ScrubReport struct {
 	Damaged    []Damage `json:"damaged"`    // in the order of keys
 	Unknown    []string `json:"unknown"`    // keys that the format does not know, or that nothing stands for
 	Unfinished []string `json:"unfinished"` // cluster/label of backups that were started and have no record
-	Unproven   []Damage `json:"unproven"`   // objects of which not all could be checked, and why; in the order of keys
+	// UnfinishedDumps are cluster/id of dumps without their document.
+	UnfinishedDumps []string `json:"unfinished_dumps"`
+	Unproven        []Damage `json:"unproven"` // objects of which not all could be checked, and why; in the order of keys
 }
 
 // Damage is an object whose bytes are not what was stored, or that is missing though another one stands for it.
 type Damage struct {
 	Key    string `json:"key"`
-	Kind   string `json:"kind"` // "document", "signature", "wal", "pack", "index" or "evidence"
+	Kind   string `json:"kind"` // "document", "signature", "wal", "pack", "index", "evidence" or "dump"
 	Detail string `json:"detail"`
 }
 
@@ -102,11 +104,12 @@ func (r *Repository) scrubCluster(s *scrubber, opts ScrubOptions, name string, k
 	if c == nil || err != nil {
 		return err
 	}
-	cs := &clusterScrub{scrubber: s, cluster: c, backups: map[string][]string{}, drills: map[string][]string{}, tails: storedTails{}}
+	cs := &clusterScrub{scrubber: s, cluster: c, backups: map[string][]string{}, drills: map[string][]string{}, dumps: map[string][]string{}, tails: storedTails{}}
 	for _, key := range keys {
 		cs.take(key)
 	}
 	cs.checkDrills()
+	cs.checkDumps()
 	cs.checkTails()
 	return cs.checkBackups()
 }

@@ -14,6 +14,7 @@ type clusterScrub struct {
 	cluster *Cluster
 	backups map[string][]string // names below backups/<label>/, by label
 	drills  map[string][]string // names below drills/<id>/, by id
+	dumps   map[string][]string // names below dumps/<id>/, by id
 	tails   storedTails
 }
 
@@ -63,6 +64,10 @@ func (s *clusterScrub) take(key string) {
 	}
 	if id, name, ok := strings.Cut(strings.TrimPrefix(key, c.drillPrefix()), "/"); ok && c.drillKey(id, name) == key && ValidID(id) {
 		s.drills[id] = append(s.drills[id], name)
+		return
+	}
+	if id, name, ok := strings.Cut(strings.TrimPrefix(key, c.dumpPrefix()), "/"); ok && c.dumpKey(id, name) == key && ValidID(id) {
+		s.dumps[id] = append(s.dumps[id], name)
 		return
 	}
 	s.unknown(key)

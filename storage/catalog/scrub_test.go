@@ -47,6 +47,7 @@ func (s *scene) fill(t *testing.T) *scene {
 		s.cluster.PutVerification(t.Context(), Verification{ID: "verification-1", By: "verify", Backups: map[string]bool{sceneLabel: true}}),
 		s.cluster.PutFinding(t.Context(), Finding{Kind: FindingConflict, Time: sceneTime, Name: "x", Detail: "y"}),
 		s.cluster.PutEvidence(t.Context(), "drill-1", map[string][]byte{"report.html": []byte("<p>fine</p>")}, json.RawMessage(`{}`)),
+		s.cluster.putDump(t, "drill-1-0001", "a dump of a database", 7),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -69,7 +70,7 @@ func (s *scene) keys(t *testing.T) []string {
 }
 
 func (r ScrubReport) clean() bool {
-	return len(r.Damaged)+len(r.Unknown)+len(r.Unfinished)+len(r.Unproven) == 0
+	return len(r.Damaged)+len(r.Unknown)+len(r.Unfinished)+len(r.UnfinishedDumps)+len(r.Unproven) == 0
 }
 
 func TestSoundRepositoryScrubsClean(t *testing.T) {

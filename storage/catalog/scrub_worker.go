@@ -22,6 +22,7 @@ const (
 	damagePack     = "pack"
 	damageIndex    = "index"
 	damageEvidence = "evidence"
+	damageDump     = "dump"
 )
 
 // scrubber runs checks side by side and gathers what they find. It is safe for concurrent use.
@@ -117,6 +118,8 @@ func standingFor(key string) (string, bool) {
 		parts = append(parts[:5:5], recordFile)
 	case "drills":
 		parts = append(parts[:5:5], evidenceFile)
+	case "dumps":
+		parts = append(parts[:5:5], dumpFile)
 	case "timelines":
 		return "", false
 	}
@@ -200,5 +203,6 @@ func (s *scrubber) sorted() ScrubReport {
 	slices.SortFunc(r.Unproven, byKey)
 	slices.Sort(r.Unknown)
 	slices.Sort(r.Unfinished)
+	slices.Sort(r.UnfinishedDumps)
 	return r
 }

@@ -28,6 +28,7 @@ func (s *scene) readSigned(t *testing.T) map[string]error {
 		s.cluster.recordKey(sceneLabel):             second(s.cluster.Record(t.Context(), sceneLabel)),
 		s.cluster.censusKey("census-1"):             second(s.cluster.Census(t.Context(), "census-1")),
 		s.cluster.drillKey("drill-1", evidenceFile): second(s.cluster.Evidence(t.Context(), "drill-1")),
+		s.cluster.dumpKey("drill-1-0001", dumpFile): second(s.cluster.Dump(t.Context(), "drill-1-0001")),
 	}
 }
 
@@ -78,7 +79,7 @@ func TestDocumentsWithoutATrustedSignatureAreNotUsed(t *testing.T) {
 				t.Errorf("backups are %+v, problems %+v", inv.Backups, inv.Problems)
 			}
 			report := must(s.repo.Scrub(t.Context(), ScrubOptions{}))(t)
-			if len(report.Damaged) != 3 || report.Damaged[0].Kind != damageSigned {
+			if len(report.Damaged) != 4 || report.Damaged[0].Kind != damageSigned {
 				t.Errorf("scrubbed as %+v", report)
 			}
 			if err := second(s.with(t, Keys{}).cluster.Record(t.Context(), sceneLabel)); err != nil {
@@ -111,7 +112,7 @@ func TestSignaturesNobodyCanCheckAreUnproven(t *testing.T) {
 	t.Parallel()
 	s := signedScene(t).with(t, Keys{})
 	report := must(s.repo.Scrub(t.Context(), ScrubOptions{}))(t)
-	if len(report.Damaged)+len(report.Unknown) > 0 || len(report.Unproven) != 4 || report.Unproven[0].Kind != damageSigned {
+	if len(report.Damaged)+len(report.Unknown) > 0 || len(report.Unproven) != 5 || report.Unproven[0].Kind != damageSigned {
 		t.Errorf("report = %+v", report)
 	}
 }

@@ -63,6 +63,7 @@ type Retention struct {
 	Keep         Duration `yaml:"keep"`
 	MinimumFull  int      `yaml:"minimum_full"`
 	KeepEvidence Duration `yaml:"keep_evidence"` // of drills; for ever where it is left out
+	KeepDumps    Duration `yaml:"keep_dumps"`    // that drills made; as long as Keep where it is left out
 	Schedule     Schedule `yaml:"schedule"`      // after each backup of the agent where it is left out
 }
 
@@ -85,6 +86,7 @@ type Drill struct {
 	Deadline Duration `yaml:"deadline"` // DefaultDeadline where it is left out
 	Policy   Policy   `yaml:"policy"`   // what differs from the cluster's
 	Timeline Timeline `yaml:"timeline"`
+	Dump     Dump     `yaml:"dump"`
 }
 
 // Targets are the documented promises that drills measure against.
