@@ -37,6 +37,7 @@ type Result struct {
 	RestoreTime  *RestoreTime    `json:"restore_time,omitempty"`
 	LogExcerpt   string          `json:"log_excerpt"` // of the scratch server, where recovery went wrong
 	Damaged      []string        `json:"damaged"`     // objects of the repository
+	Ending       Ending          `json:"ending"`
 
 	Bundle
 }
