@@ -100,7 +100,7 @@ func (w *world) attack(t *testing.T, work string) {
 		t.Errorf("the attack did not run: %v", err)
 	}
 	text, err := os.ReadFile(out)
-	if !strings.Contains(string(text), "began") || !strings.Contains(string(text), "ended") || strings.Contains(string(text), "SUCCESS") || strings.Contains(string(text), "SECRET") {
+	if !strings.Contains(string(text), "began") || !strings.Contains(string(text), "ended") || !strings.Contains(string(text), "absent: 1\n") || strings.Contains(string(text), "SUCCESS") || strings.Contains(string(text), "SECRET") {
 		t.Errorf("the attack printed, %v:\n%s", err, text)
 	}
 	if _, err := conn.Exec(ctx, "LOAD '"+data+"/library.so'"); err == nil || !strings.Contains(err.Error(), "failed to map segment") {
@@ -127,8 +127,12 @@ func (w *world) script(data string) string {
 	try("rights", "grep -E '^Cap(Prm|Eff|Bnd|Amb|Inh):.*[1-9a-f]' /proc/self/status")
 	try("new rights", "grep -q 'NoNewPrivs:.0' /proc/self/status")
 	try("reading the environment of the drill", "grep -qz HOME=/root /proc/1/environ")
+	ask := "/run/lifeboat/receive receive /run/lifeboat/wal/socket %s " + data + "/handed"
+	try("asking for what is no WAL", fmt.Sprintf(ask, "../../place.json"))
+	try("asking for what is not there", fmt.Sprintf(ask, "00000001000000FF00000000"))
+	try("a socket of its own there", "rm -f /run/lifeboat/wal/socket; test ! -e /run/lifeboat/wal/socket")
 	try("WAL through links", "test -e "+data+"/../server.log -o -e "+data+"/../ahead")
-	lines = append(lines, "cp $(ls -d /usr/lib/*/libc.so.6 /usr/lib64/libc.so.6 2>/dev/null | head -n 1) "+data+"/library.so", "echo x >"+data+"/../tablespaces/x && echo ended")
+	lines = append(lines, fmt.Sprintf(ask, "00000002.history")+"; echo absent: $?", "cp $(ls -d /usr/lib/*/libc.so.6 /usr/lib64/libc.so.6 2>/dev/null | head -n 1) "+data+"/library.so", "echo x >"+data+"/../tablespaces/x && echo ended")
 	return strings.Join(lines, "\n") + "\n"
 }
 
