@@ -200,7 +200,7 @@ func facts(r *Result) [][2]string {
 		{"backup", strings.TrimSpace(r.Backup.Label)}, {"backup ended", stamp(r.Backup.StopTime)}, {"cluster size", size(r.Backup.Bytes)},
 		{"census", r.Census}, {"recovery stopped", r.Target.StopReason}, {"restore time rests on", r.RestoreBasis},
 		{"PostgreSQL", r.Environment.PostgreSQL}, {"Lifeboat", r.Environment.Lifeboat},
-		{"machine", fmt.Sprintf("%s, %d cores", r.Environment.System, r.Environment.Cores)}, {"evidence", r.Evidence},
+		{"machine", fmt.Sprintf("%s, %d cores", r.Environment.System, r.Environment.Cores)}, {"isolation", r.Environment.Isolation.String()}, {"evidence", r.Evidence},
 	}
 	if r.Backup.Label == "" {
 		list = slices.DeleteFunc(list, func(f [2]string) bool { return strings.HasPrefix(f[0], "backup") || f[0] == "cluster size" })
