@@ -142,10 +142,10 @@ func (h *walHand) answer(ctx context.Context, conn *net.UnixConn) error {
 		return errors.Join(err, hookwire.WriteAnswer(conn, hookwire.Answer{Outcome: hookwire.Declined, Detail: err.Error()}))
 	}
 	file, outcome, err := h.fetch(ctx, request.Name)
-	switch {
-	case outcome == restore.Found:
+	switch outcome {
+	case restore.Found:
 		return errors.Join(sendFile(conn, file), file.Close())
-	case outcome == restore.Absent:
+	case restore.Absent:
 		return hookwire.WriteAnswer(conn, hookwire.Answer{Outcome: hookwire.Absent, Detail: err.Error()})
 	}
 	return hookwire.WriteAnswer(conn, hookwire.Answer{Outcome: hookwire.Failed, Detail: err.Error()})

@@ -27,11 +27,11 @@ type Isolation struct {
 	Missing    string   `json:"missing,omitempty"`    // why it was not isolated
 }
 
-// String is for people.
+// String is for people; it is empty in evidence of before there was isolation.
 func (i *Isolation) String() string {
 	switch {
 	case i == nil:
-		return "not recorded"
+		return ""
 	case i.Isolated:
 		return "own user, mount, network, process, IPC and host name namespaces"
 	}

@@ -15,7 +15,8 @@ func wantNoLeavings(t testing.TB, work string) {
 	}
 }
 
-// leavings lists what a drill has left: files in its work directory, and processes that work there or name it.
+// leavings lists what a drill has left: files in its work directory, and processes that work there, or see a mount of something
+// there, as those of a sandbox do.
 func leavings(work string) []string {
 	files, _ := filepath.Glob(filepath.Join(work, "*"))
 	return append(files, processesOf(work)...)
@@ -30,7 +31,8 @@ func processesOf(dir string) []string {
 		}
 		line, err := os.ReadFile(filepath.Join(process, "cmdline"))
 		at, _ := os.Readlink(filepath.Join(process, "cwd"))
-		if err == nil && strings.HasPrefix(at, dir+"/") {
+		mounts, _ := os.ReadFile(filepath.Join(process, "mountinfo"))
+		if err == nil && (strings.HasPrefix(at, dir+"/") || strings.Contains(string(mounts), dir+"/")) {
 			found = append(found, filepath.Base(process)+" "+strings.ReplaceAll(string(line), "\x00", " "))
 		}
 	}

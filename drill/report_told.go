@@ -112,7 +112,7 @@ func facts(r *Result) [][2]string {
 		{"started", stamp(r.Started)}, {"finished", stamp(r.Finished)},
 		{"backup", r.Backup.Label}, {"backup ended", stamp(r.Backup.StopTime)}, {"cluster size", sizeOrNothing(r.Backup.Bytes)},
 		{"census", r.Census}, {"recovery stopped", r.Target.StopReason}, {"restore time rests on", r.RestoreBasis},
-		{"PostgreSQL", r.Environment.PostgreSQL}, {"Lifeboat", r.Environment.Lifeboat}, {"machine", describeMachine(r)}, {"scratch disk", r.Host.Disk.describe()},
+		{"PostgreSQL", r.Environment.PostgreSQL}, {"Lifeboat", r.Environment.Lifeboat}, {"machine", describeMachine(r)}, {"scratch disk", r.Host.Disk.describe()}, {"isolation", r.Environment.Isolation.String()},
 	})
 }
 

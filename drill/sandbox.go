@@ -57,9 +57,15 @@ func sessionSettings(major int) map[string]string {
 	settings := map[string]string{
 		"session_preload_libraries": "", "local_preload_libraries": "", "default_transaction_read_only": "on",
 		"search_path": "pg_catalog", "row_security": "off", "jit": "off", "statement_timeout": "0", "lock_timeout": "0",
+		"role": "none", "dynamic_library_path": "$libdir", "session_replication_role": "origin", "exit_on_error": "off",
+		"default_transaction_isolation": "read committed", "default_transaction_deferrable": "off", "client_min_messages": "notice",
+		"idle_in_transaction_session_timeout": "0", "zero_damaged_pages": "off", "ignore_checksum_failure": "off", "ignore_system_indexes": "off",
+	}
+	if major >= 14 {
+		settings["idle_session_timeout"] = "0"
 	}
 	if major >= 17 {
-		settings["event_triggers"] = "off"
+		settings["event_triggers"], settings["transaction_timeout"] = "off", "0"
 	}
 	return settings
 }

@@ -23,7 +23,7 @@ type stop struct {
 type TablespaceError struct{ Paths []string }
 
 func (e *TablespaceError) Error() string {
-	return fmt.Sprintf("the WAL that this drill replays creates tablespaces in %s, outside of its own directory, where it could write over living data: take a new backup and drill from that",
+	return fmt.Sprintf("the WAL that this drill replays creates tablespaces in %s, outside of its own directory, where it could write over living data: take a new backup and drill from that, or let the server be isolated",
 		strings.Join(e.Paths, ", "))
 }
 

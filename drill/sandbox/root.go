@@ -30,7 +30,7 @@ func build(j job) error {
 		return fmt.Errorf("keep mounts apart: %w", err)
 	}
 	if err := unix.Mount("tmpfs", j.Root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, rootSize); err != nil {
-		return fmt.Errorf("mount a root directory: %w", err)
+		return fmt.Errorf("mount a root directory at %s: %w", j.Root, err)
 	}
 	r := root(j.Root)
 	for _, step := range []func() error{

@@ -32,10 +32,9 @@ var builderRights = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP, unix.CAP_SYS
 
 // Wrapped is a command that will run, or runs, in a sandbox.
 type Wrapped struct {
-	job      job
-	spec     [2]*os.File // read by the child; its end tells the child that the parent has ended
-	status   [2]*os.File // written by the child
-	finished bool
+	job    job
+	spec   [2]*os.File // read by the child; its end tells the child that the parent has ended
+	status [2]*os.File // written by the child
 }
 
 // Wrap changes a command that has not been started so that it runs in the sandbox, as the same user as without it. Its

@@ -18,6 +18,7 @@ func TestRequestsArriveAsTheyWereSent(t *testing.T) {
 		{Op: Push, Config: "/c", Path: "/a\tb\nc\"d\xff/é"},
 		{Op: Fetch, Config: "/c", Cluster: "main", Name: "00000002.history", Path: "/data/pg_wal/RECOVERYHISTORY"},
 		{Op: Push, Config: "/c", Path: "/" + strings.Repeat("x", 4096)},
+		{Op: Hand, Name: "000000010000000000000001"},
 	} {
 		var line bytes.Buffer
 		if err := WriteRequest(&line, request); err != nil {
@@ -37,6 +38,7 @@ func TestStrangeRequestsAreRefused(t *testing.T) {
 	for _, request := range []Request{
 		{}, {Op: Push, Path: "/a"}, {Op: Push, Config: "c", Path: "/a"}, {Op: "pull", Config: "/c", Path: "/a"},
 		{Op: Push, Config: "/c", Path: "a"}, {Op: Push, Config: "/c"}, {Op: Push, Config: "/c", Name: "x", Path: "/a"},
+		{Op: Hand}, {Op: Hand, Name: "x", Path: "/a"}, {Op: Hand, Name: "x", Config: "/c"},
 		{Op: Fetch, Config: "/c", Path: "/a"}, {Op: Ping, Config: "/c", Path: "/a"},
 		{Op: Push, Config: "/c", Path: "/" + strings.Repeat("x", maxLine)},
 	} {
