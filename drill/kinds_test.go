@@ -95,7 +95,7 @@ func (s *scene) wantKinds(_ context.Context, r *drill.Result) {
 	s.t.Helper()
 	for name, says := range map[string]string{
 		"sequences": "2 of them had given nothing, or begin anew", "extensions": "4 extensions as in the census",
-		"catalogues": "view public.of_locked, which a transaction that has not ended holds",
+		"catalogues":        "view public.of_locked, which a transaction that has not ended holds",
 		"heaps and indexes": "the rows in public.calculated_twice_idx, which a function that the database holds calculates, public.calculated_id_idx, which is ordered",
 	} {
 		found := false
