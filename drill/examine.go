@@ -149,7 +149,7 @@ func (d *drill) examinePages(ctx context.Context) error {
 	defer d.clock.time(PhaseVerify)()
 	for _, check := range []string{CheckSequences, CheckExtensions} {
 		if d.ran(check) == 0 {
-			d.keep(check, Layer{Name: layerNames[check], Result: NotRun, Detail: "there is no census to compare with"})
+			d.keep(check, Layer{Name: layerNames[check], Result: NotRun, Detail: "no database was compared with a census"})
 		}
 	}
 	return d.look(ctx, CheckChecksums, Layer{}, func() instance.Finding {

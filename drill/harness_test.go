@@ -162,6 +162,7 @@ func drillOptions(repository *catalog.Repository, cluster *catalog.Cluster, plac
 			RowsPercent: 1, RestorePerTerabyte: 10000 * time.Hour, RPO: time.Hour, WarnAtPercent: 70, MaxBackupAge: 24 * time.Hour,
 		},
 		Receiver: program, Log: slog.New(slog.DiscardHandler), Now: time.Now, ToolVersion: "test",
+		Examination: drill.Examination{Amcheck: drill.AmcheckOff}, // tests that are about it turn it on
 	}
 	if user := pgtest.UnprivilegedUser(); user != nil {
 		o.Owner = &restore.Owner{UID: int(user.Uid), GID: int(user.Gid)}

@@ -114,9 +114,13 @@ func TestLayersFindDefects(t *testing.T) {
 				}
 			}, drill.Fail, drill.CheckAssertions, "few are ordered: 5000, not 5"},
 		} {
+			if install.Major != pgtest.Debian(t).Major && d.check != drill.CheckRelations {
+				continue // one version is enough for these
+			}
 			t.Run(d.name, func(t *testing.T) {
 				t.Parallel()
 				o := s.options(t)
+				o.Examination.Amcheck = drill.AmcheckOn
 				d.seed(t, &o)
 				r := s.drill(t, o)
 				if got := check(t, r, d.check); got.Result != d.want || !strings.Contains(got.Detail, d.says) {

@@ -120,7 +120,7 @@ func TestSoundBackupPasses(t *testing.T) {
 		for name, target := range targets {
 			t.Run(name, func(t *testing.T) {
 				o := s.options(t)
-				o.Target = target
+				o.Target, o.Examination.Amcheck = target, drill.AmcheckAvailable
 				r := s.drill(t, o)
 				wantSound(t, h, r)
 				if t.Failed() {

@@ -39,6 +39,8 @@ CREATE TABLE lost_column (a int, b int, c text); INSERT INTO lost_column SELECT 
 ALTER TABLE lost_column DROP COLUMN b; ALTER TABLE lost_column ADD COLUMN d int DEFAULT 5;
 CREATE TABLE updated (id int, v int); INSERT INTO updated SELECT i, 0 FROM generate_series(1, 5000) i;
 UPDATE updated SET v = id WHERE id % 3 = 0; DELETE FROM updated WHERE id % 5 = 0;
+CREATE TABLE secured AS SELECT i AS id FROM generate_series(1, 9) i; ALTER TABLE secured ENABLE ROW LEVEL SECURITY; ALTER TABLE secured FORCE ROW LEVEL SECURITY;
+SELECT lo_from_bytea(0, decode(repeat('ab', 5000), 'hex')) FROM generate_series(1, 4);
 CREATE SEQUENCE numbers; CREATE VIEW plain_view AS SELECT 1 AS one;`
 
 // Collations of ICU are only there where the server was built with it.
@@ -97,7 +99,8 @@ func (p *primary) checkKinds(d Database) {
 			p.t.Errorf("%s: %d rows in the census, %s in the table", table.Name, table.Rows, got)
 		}
 	}
-	for _, name := range []string{"nothing_in_it", "no_columns", "wéird' \"na\nme$1", "parted_low", "parted_high", "parent", "child", "view_of", "types", "toasted"} {
+	for _, name := range []string{"nothing_in_it", "no_columns", "wéird' \"na\nme$1", "parted_low", "parted_high", "parent", "child", "view_of", "types", "toasted", "secured",
+		"pg_largeobject", "pg_largeobject_metadata"} {
 		d.table(p.t, name)
 	}
 	if got, want := skippedNames(d), []string{"elsewhere", "forgetful", "view_empty"}; !slices.Equal(got, want) {

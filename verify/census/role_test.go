@@ -22,6 +22,7 @@ GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO reader, everywhere;
 CREATE FUNCTION public.count(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint';
 CREATE FUNCTION public.pg_current_snapshot() RETURNS text LANGUAGE sql AS $$SELECT 'trap'::text$$;
 ALTER ROLE reader SET search_path = public, pg_catalog; ALTER ROLE reader SET "DateStyle" = 'German';
+SELECT lo_from_bytea(0, 'large'); CREATE SEQUENCE numbers; SELECT nextval('numbers');
 ALTER ROLE everywhere SET statement_timeout = 500; ALTER ROLE everywhere SET row_security = on;`
 
 // TestSelectIsEnough takes a census as roles without any other right.
@@ -39,20 +40,26 @@ func TestSelectIsEnough(t *testing.T) {
 			t.Errorf("what it may read: %+v, cut %v", got, d.Cut)
 		}
 		for name, why := range map[string]string{
-			"closed": "no SELECT", "by_column": "no SELECT", "by_row": "row-level security", "hidden": "no USAGE privilege on schema",
+			"closed": "no SELECT", "by_column": "no SELECT", "by_row": "row-level security", "pg_largeobject": "no SELECT", "hidden": "no USAGE privilege on schema",
 		} {
 			if got := d.table(t, name); got.Comparable != None || !strings.Contains(got.Why, why) {
 				t.Errorf("%s: %+v", name, got)
 			}
 		}
+		if s := d.Details.Sequences; len(s) != 1 || s[0].Last != nil {
+			t.Errorf("a sequence that it may not read: %+v", s)
+		}
 		if got := reader.database(t, "private"); !got.Snapshot.IsZero() || got.Why != "no CONNECT privilege" {
 			t.Errorf("a database that it may not enter: %+v", got)
 		}
 		d = p.censusAs(ctx, "everywhere").database(t, "postgres")
-		for _, name := range []string{"open", "closed", "by_column", "hidden"} {
+		for _, name := range []string{"open", "closed", "by_column", "hidden", "pg_largeobject", "pg_largeobject_metadata"} {
 			if got := d.table(t, name); got.Comparable != Exact {
 				t.Errorf("with pg_read_all_data, %s: %+v", name, got)
 			}
+		}
+		if s := d.Details.Sequences; len(s) != 1 || s[0].Last == nil {
+			t.Errorf("with pg_read_all_data, sequences %+v", s)
 		}
 		if got := d.table(t, "by_row"); got.Comparable != None {
 			t.Errorf("with pg_read_all_data, by_row: %+v", got)

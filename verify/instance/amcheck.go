@@ -66,6 +66,9 @@ const schema = "lifeboat_amcheck"
 
 // prepare opens the transaction and creates the extension in it.
 func (e *examination) prepare(ctx context.Context) error {
+	if err := e.trustSystemOnly(ctx); err != nil {
+		return err
+	}
 	known, _, err := e.count(ctx, "SELECT count(*), 0 FROM pg_available_extensions WHERE name = 'amcheck'")
 	if err != nil {
 		return err
@@ -86,6 +89,13 @@ func (e *examination) prepare(ctx context.Context) error {
 	if faultOf(err) == foreign {
 		return ErrNoAmcheck
 	}
+	return err
+}
+
+// trustSystemOnly lets extensions and libraries come from the installation only, whatever settings the role has.
+func (e *examination) trustSystemOnly(ctx context.Context) error {
+	_, err := e.Exec(ctx, `SELECT set_config(name, CASE name WHEN 'dynamic_library_path' THEN '$libdir' ELSE '$system' END, false)
+FROM pg_settings WHERE name IN ('dynamic_library_path', 'extension_control_path')`)
 	return err
 }
 

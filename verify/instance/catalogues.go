@@ -38,11 +38,7 @@ type reading struct {
 
 func (r *reading) finding() Finding {
 	detail := fmt.Sprintf("%d catalogues read, %s formed", r.catalogues, plural(r.definitions, "definition"))
-	if r.references > 0 {
-		detail += fmt.Sprintf(", %d kinds of references followed", r.references)
-	} else {
-		detail += "; this version cannot list its references"
-	}
+	detail += fmt.Sprintf(", %d kinds of references followed", r.references)
 	if len(r.leftOut) > 0 {
 		detail += "; not formed: " + some(r.leftOut)
 	}

@@ -43,6 +43,19 @@ func (r *reading) formAll(ctx context.Context) error {
 	return nil
 }
 
+// describe names an object as PostgreSQL does, or by its OID where that fails.
+func (r *reading) describe(ctx context.Context, d definition, oid string) string {
+	class := d.from
+	if d.from == "pg_index" || d.from == "pg_partitioned_table" {
+		class = "pg_class"
+	}
+	names, err := r.strings(ctx, "SELECT pg_describe_object($1::regclass, $2::oid, 0)", class, oid)
+	if err != nil || len(names) == 0 {
+		return d.kind + " " + oid
+	}
+	return names[0]
+}
+
 // formEach finds which objects of a kind have no definition.
 func (r *reading) formEach(ctx context.Context, d definition) error {
 	oids, err := r.strings(ctx, fmt.Sprintf("SELECT %s::text FROM pg_catalog.%s WHERE %s", d.oid, d.from, d.where))
@@ -50,7 +63,7 @@ func (r *reading) formEach(ctx context.Context, d definition) error {
 		return r.note(d.kind, err)
 	}
 	for _, oid := range oids {
-		what := d.kind + " " + oid
+		what := r.describe(ctx, d, oid)
 		_, formed, err := r.count(ctx, fmt.Sprintf("SELECT count(*), count(%s) FROM pg_catalog.%s WHERE %s AND %s = %s::oid", d.text, d.from, d.where, d.oid, oid))
 		switch {
 		case err != nil:

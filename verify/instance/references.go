@@ -24,11 +24,10 @@ const listReferences = `
 SELECT fktable::text AS from, fkcols AS columns, pktable::text AS to, pkcols AS keys, is_array, is_opt
 FROM pg_get_catalog_foreign_keys() WHERE fktable <> 'pg_catalog.pg_largeobject'::regclass ORDER BY 1, 2, 3`
 
-// firstWithReferences is the first version that can list its references, and that asks for objects that are not there
-// without an error.
+// firstWithReferences is the first version that can list its references.
 const firstWithReferences = 140000
 
-// dangling are rules that PostgreSQL's list does not have: each query gives the number of rows that break one, and the
+// dangling are rules that PostgreSQL's list does not have. Each query gives the number of rows that break one, and the
 // lowest of their OIDs.
 var dangling = []struct{ what, sql string }{
 	{"relations whose columns are not those that pg_class counts", `
@@ -37,16 +36,17 @@ WHERE c.relnatts <> (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oi
 	{"indexes that pg_index does not have", `
 SELECT count(*), coalesce(min(c.oid::bigint), 0) FROM pg_class c
 WHERE c.relkind IN ('i', 'I') AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = c.oid)`},
-	{"entries of pg_depend whose object is not there", `
-SELECT count(*), coalesce(min(d.objid::bigint), 0) FROM pg_depend d, pg_identify_object(d.classid, d.objid, d.objsubid) AS o WHERE o.identity IS NULL`},
-	{"entries of pg_depend that refer to an object that is not there", `
-SELECT count(*), coalesce(min(d.refobjid::bigint), 0) FROM pg_depend d, pg_identify_object(d.refclassid, d.refobjid, d.refobjsubid) AS o WHERE o.identity IS NULL`},
 }
 
 // followAll looks for references to what is not there.
 func (r *reading) followAll(ctx context.Context) error {
-	if r.version < firstWithReferences {
-		return nil
+	for _, d := range dangling {
+		if err := r.follow(ctx, d.what, d.sql); err != nil {
+			return err
+		}
+	}
+	if err := r.followDependencies(ctx); err != nil || r.version < firstWithReferences {
+		return err
 	}
 	rows, err := r.Query(ctx, listReferences, pgx.QueryExecModeExec)
 	if err != nil {
@@ -62,9 +62,25 @@ func (r *reading) followAll(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, d := range dangling {
-		if err := r.follow(ctx, d.what, d.sql); err != nil {
-			return err
+	return nil
+}
+
+// followDependencies looks for entries of pg_depend whose object, or what that depends on, is not there. PostgreSQL's own
+// functions that describe objects may crash on broken catalogues, so the rows themselves are looked for.
+func (r *reading) followDependencies(ctx context.Context) error {
+	for _, side := range []string{"", "ref"} {
+		catalogues, err := r.strings(ctx, fmt.Sprintf("SELECT DISTINCT %[1]sclassid::regclass::text FROM pg_depend WHERE %[1]sclassid <> 0", side))
+		if err != nil {
+			return r.note("pg_depend", err)
+		}
+		for _, catalogue := range catalogues {
+			what := fmt.Sprintf("entries of pg_depend (%sobjid) to rows that %s does not have", side, catalogue)
+			err := r.follow(ctx, what, fmt.Sprintf(`
+SELECT count(*), coalesce(min(d.%[1]sobjid::bigint), 0) FROM pg_depend d
+WHERE d.%[1]sclassid = '%[2]s'::regclass AND NOT EXISTS (SELECT FROM %[2]s o WHERE o.oid = d.%[1]sobjid)`, side, catalogue))
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil

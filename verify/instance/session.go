@@ -14,7 +14,7 @@ type Connect func(ctx context.Context, database string) (*pgx.Conn, error)
 
 // lockPatience bounds how long a lock is waited for. Where recovery stands still, the startup process holds the locks
 // of transactions that had not ended, and never gives them back.
-const lockPatience = 2 * time.Second
+const lockPatience = 100 * time.Millisecond
 
 // session is a connection with what depends on the server's version.
 type session struct {
