@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -102,7 +103,7 @@ func (d *drill) addStop(ctx context.Context, at wal.LSN) error {
 	if err != nil {
 		return fmt.Errorf("plan the recovery to census %s: %w", d.census.ID, err)
 	}
-	if err := refuseTablespaces(plan); err != nil {
+	if err := errors.Join(refuseManagers(plan), refuseTablespaces(plan)); err != nil {
 		return err
 	}
 	d.stops = append(d.stops, stop{plan: plan, counts: counts})

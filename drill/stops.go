@@ -56,6 +56,9 @@ func (d *drill) planTarget(ctx context.Context) error {
 	version := d.plan.Record().PostgresVersion
 	r.Environment.PostgreSQL = fmt.Sprintf("%d.%d", version/10000, version%10000)
 	d.stops = []stop{{plan: d.plan, isTarget: true}}
+	if err := refuseManagers(d.plan); err != nil {
+		return err
+	}
 	return refuseTablespaces(d.plan)
 }
 
