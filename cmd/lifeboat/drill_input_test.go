@@ -126,16 +126,16 @@ func (in *installation) customSegment(ctx context.Context) string {
 	in.server.Exec(ctx, "SELECT pg_logical_emit_message(false, 'lifeboat', 'custom')")
 	name := in.server.Value(ctx, "SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
 	in.switchWAL()
-	raw, err := os.ReadFile(filepath.Join(in.server.DataDir, "pg_wal", name))
-	if err != nil {
+	if err := os.Mkdir(in.path("patched"), 0o700); err != nil {
 		in.t.Fatal(err)
 	}
+	pgtest.GiveAway(in.t, in.path("patched"))
+	path := in.path("patched/" + name)
+	in.must("archive-get", name, path)
+	raw := []byte(readText(in.t, path))
 	makeCustom(in.t, name, raw)
-	if err := os.MkdirAll(in.path("patched"), 0o755); err != nil {
-		in.t.Fatal(err)
-	}
 	in.write("patched/"+name, string(raw))
-	return in.path("patched/" + name)
+	return path
 }
 
 // makeCustom gives the first logical message of a segment another resource manager, and its checksum.
