@@ -109,6 +109,9 @@ func Load(ctx context.Context, c *catalog.Cluster, id string) (*Result, error) {
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return nil, fmt.Errorf("drill %s: %w", id, err)
 	}
+	if r.ID != id || r.Cluster != c.Name() {
+		return nil, fmt.Errorf("drill %s: its evidence is that of drill %s of cluster %s", id, r.ID, r.Cluster)
+	}
 	return &r, nil
 }
 
