@@ -64,6 +64,7 @@ func (d *drill) chooseCensus(ctx context.Context) (tried int, err error) {
 			d.census, d.result.Census = &c, id
 			break
 		}
+		d.noteBeyond(&c)
 	}
 	return len(ids), nil
 }

@@ -34,6 +34,17 @@ func (s *scene) furtherDefects(h history) []defect {
 			seed: func(_ *testing.T, s *store, _ *drill.Options) { s.putCensus(poor) },
 		},
 		{
+			name: "the WAL of a census lost", want: drill.Fail, check: drill.TargetRPO, detail: "production had WAL that the archive does not have",
+			seed: func(t *testing.T, s *store, o *drill.Options) {
+				c := copyOf(t, h.census)
+				for i := range c.Databases {
+					c.Databases[i].Cut = nil
+				}
+				c.RestorePoint.LSN, o.Targets.RPO = 1<<40, time.Millisecond
+				s.putCensus(c)
+			},
+		},
+		{
 			name: "an extra row", want: drill.Fail, check: drill.CheckRows, detail: "public.ledger: 500 rows, not 499",
 			seed: changeLedger(h.census, func(t *census.Table) { t.Rows-- }),
 		},

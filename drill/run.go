@@ -33,6 +33,7 @@ type drill struct {
 	plan    restore.Plan
 	stops   []stop
 	census  *census.Census
+	beyond  *census.Census // the newest one, where it lies behind the end of the archive
 	archive archive
 
 	rowResults  []Verdict // of the databases compared so far
