@@ -50,6 +50,10 @@ fmt-check:
 	@unformatted=$$(gofmt -l $(sources)); \
 	if [ -n "$$unformatted" ]; then printf 'not formatted, run make fmt:\n%s\n' "$$unformatted"; exit 1; fi
 
+.PHONY: soak
+soak: ## Seed defects by chance and drill, beside as many sound drills; ROUNDS=100, SEED=1
+	@.ci/soak
+
 .PHONY: bench
 bench: ## Measure in turn with pg_basebackup, cp and pgBackRest; SCALE=100 ROUNDS=3 SEGMENTS=16, WAL=push
 	@.ci/bench

@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -63,6 +64,7 @@ func (d *drill) chooseCensus(ctx context.Context) (tried int, err error) {
 			d.census, d.result.Census = &c, id
 			break
 		}
+		d.noteBeyond(&c)
 	}
 	return len(ids), nil
 }
@@ -102,7 +104,7 @@ func (d *drill) addStop(ctx context.Context, at wal.LSN) error {
 	if err != nil {
 		return fmt.Errorf("plan the recovery to census %s: %w", d.census.ID, err)
 	}
-	if err := d.refuseTablespaces(plan); err != nil {
+	if err := errors.Join(refuseManagers(plan), d.refuseTablespaces(plan)); err != nil {
 		return err
 	}
 	d.stops = append(d.stops, stop{plan: plan, counts: counts})

@@ -33,13 +33,14 @@ func (o *Options) asked() string {
 	return o.Target.String()
 }
 
-// checkTarget looks at the target where it is exact already.
+// checkTarget looks at the target where it is exact already. A wish takes its place.
 func (o *Options) checkTarget() error {
-	if o.Wish.Words != "" && o.Wish.Kind != restore.WishTarget {
-		return nil
+	if o.Wish.Words == "" {
+		return o.Target.Validate()
 	}
-	if o.Wish.Words != "" {
-		o.Target = o.Wish.Target
+	o.Target = o.Wish.Target
+	if o.Wish.Kind != restore.WishTarget {
+		return nil
 	}
 	return o.Target.Validate()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeboat/drill"
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
 	"lifeboat/storage/catalog"
 	"lifeboat/storage/fault"
@@ -21,20 +22,22 @@ type defect struct {
 	name   string
 	seed   func(t *testing.T, s *store, o *drill.Options)
 	want   drill.Verdict
-	check  string // that says so
+	check  string // or target that says so
 	detail string // a part of what it says
 }
 
 // TestDefectsAreFound seeds one thing that is wrong in a copy of a sound repository, or around it, and drills.
 func TestDefectsAreFound(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, pgtest.Debian(t), nil)
+	s := newSceneAt(t, objectstore.NewSealedPlace(t), pgtest.Debian(t), nil)
 	h := s.quietStory()
+	further := s.furtherDefects(h)
 	s.drill(t, s.options(t)) // so that there is evidence to be damaged
 	defects := append(damages(), missing()...)
 	defects = append(defects, surroundings()...)
 	defects = append(defects, outages()...)
 	defects = append(defects, wrongCensuses(h.census)...)
+	defects = append(append(defects, further...), wrongKeys())
 	if pgtest.UnprivilegedUser() != nil {
 		defects = append(defects, closedDirectory())
 	}
@@ -51,11 +54,11 @@ func TestDefectsAreFound(t *testing.T) {
 			if r.Verdict != d.want {
 				t.Errorf("verdict %s, want %s", r.Verdict, d.want)
 			}
-			if got := check(t, r, d.check); got.Result != d.want || !strings.Contains(got.Detail, d.detail) {
+			if got := checkOrTarget(t, r, d.check); got.Result != d.want || !strings.Contains(got.Detail, d.detail) {
 				t.Errorf("check %q: %s: %s; want %s and %q", d.check, got.Result, got.Detail, d.want, d.detail)
 			}
 			wantWhys(t, r)
-			if d.check != drill.CheckDocumented {
+			if d.check != drill.CheckDocumented && d.name != wrongKeys().name {
 				c.wantKept(t, r)
 			}
 			if found := leavings(o.WorkDirectory); len(found) > 0 && !strings.HasSuffix(found[0], "/evidence") {
@@ -66,6 +69,15 @@ func TestDefectsAreFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// checkOrTarget is the check, or the target, of the name.
+func checkOrTarget(t *testing.T, r *drill.Result, name string) drill.Check {
+	t.Helper()
+	if m := target(r, name); m.Name != "" {
+		return drill.Check{Name: name, Result: m.Result, Detail: m.Actual}
+	}
+	return check(t, r, name)
 }
 
 // wantWhys wants a reason for everything that is not a pass.

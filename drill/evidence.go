@@ -107,16 +107,19 @@ func Load(ctx context.Context, c *catalog.Cluster, id string) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("drill %s: %w", id, err)
 	}
-	return decode(read)
+	return decode(c.Name(), read)
 }
 
-func decode(read catalog.ReadEvidence) (*Result, error) {
+func decode(cluster string, read catalog.ReadEvidence) (*Result, error) {
 	var r Result
 	if read.Err != nil {
 		return nil, fmt.Errorf("drill %s: %w", read.ID, read.Err)
 	}
 	if err := json.Unmarshal(read.Body, &r); err != nil {
 		return nil, fmt.Errorf("drill %s: %w", read.ID, err)
+	}
+	if r.ID != read.ID || r.Cluster != cluster {
+		return nil, fmt.Errorf("drill %s: its evidence is that of drill %s of cluster %s", read.ID, r.ID, r.Cluster)
 	}
 	r.Proof = newProof(read.Proof)
 	return &r, nil
@@ -130,7 +133,7 @@ func List(ctx context.Context, c *catalog.Cluster) (results []*Result, problems 
 		return nil, nil, fmt.Errorf("list drills: %w", err)
 	}
 	err = c.EachEvidence(ctx, ids[max(0, len(ids)-historyLength):], func(read catalog.ReadEvidence) error {
-		r, err := decode(read)
+		r, err := decode(c.Name(), read)
 		if err != nil {
 			problems = append(problems, err)
 			return nil

@@ -80,6 +80,9 @@ func checksums(r catalog.Record) string {
 // archive's clock is ahead, since a number that is too small proves nothing.
 func (d *drill) judgeRPO(ctx context.Context) {
 	lag := d.result.Started.Sub(d.archive.run.LastTime)
+	if d.beyond != nil {
+		lag = max(lag, d.sinceBeyond())
+	}
 	m := d.against(TargetRPO, d.Targets.RPO, max(0, lag))
 	if ahead := -lag; ahead > d.Targets.RPO/clockShare {
 		m.Result = Unproven
@@ -99,12 +102,12 @@ const clockShare = 10
 // askProduction replaces the age of the archive by what production has that the archive has not.
 func (d *drill) askProduction(ctx context.Context, m Measured, lag time.Duration) (Measured, time.Duration) {
 	if d.Production == nil {
-		return orLess(m, "production is not known here"), lag
+		return d.orLess(m, "production is not known here"), lag
 	}
 	run := d.archive.run
 	state, err := d.Production(ctx, run.Timeline, run.LastRecordEnd)
 	if err != nil {
-		return orLess(m, "production could not be asked: "+words(err)), lag
+		return d.orLess(m, "production could not be asked: "+words(err)), lag
 	}
 	if state.FirstUnarchived.IsZero() {
 		m = d.against(TargetRPO, d.Targets.RPO, 0)
@@ -119,15 +122,18 @@ func (d *drill) askProduction(ctx context.Context, m Measured, lag time.Duration
 	return d.against(TargetRPO, d.Targets.RPO, lost), lost
 }
 
-// orLess is for a measure that is an upper bound only: that it is too large proves nothing.
-func orLess(m Measured, why string) Measured {
-	switch m.Result {
-	case Unproven:
+// orLess is for a measure that is an upper bound only: that it is too large proves nothing, unless a census shows that
+// production had more.
+func (d *drill) orLess(m Measured, why string) Measured {
+	switch {
+	case m.Result == Unproven:
 		m.Actual += "; " + why
 		return m
-	case Fail:
+	case d.sinceBeyond() > d.Targets.RPO:
+		m.Actual += fmt.Sprintf(": when census %s was taken, production had WAL that the archive does not have; %s", d.beyond.ID, why)
+		return m
+	case m.Result == Fail:
 		m.Result = Unproven
-	case Pass, Warn, NotRun:
 	}
 	m.Actual += ", or less: " + why
 	return m

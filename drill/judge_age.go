@@ -70,3 +70,19 @@ type ForeignError struct {
 func (e *ForeignError) Error() string {
 	return fmt.Sprintf("%s is of the cluster with system identifier %d, and not of this one, %d", e.What, e.Of, e.Want)
 }
+
+// noteBeyond remembers the newest census where production had WAL by then that the archive does not have.
+func (d *drill) noteBeyond(c *census.Census) {
+	run := d.archive.run
+	if d.beyond == nil && c.Timeline == run.Timeline && c.RestorePoint.LSN > run.LastRecordEnd {
+		d.beyond = c
+	}
+}
+
+// sinceBeyond is for how long the archive lacks what production had; 0 where nothing shows that it does.
+func (d *drill) sinceBeyond() time.Duration {
+	if d.beyond == nil {
+		return 0
+	}
+	return d.result.Started.Sub(d.beyond.Taken)
+}

@@ -1,12 +1,14 @@
 package drill
 
 import (
+	"encoding/json"
 	"io"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"lifeboat/internal/objectstore"
 	"lifeboat/internal/wal"
 	"lifeboat/restore"
 	"lifeboat/storage/catalog"
@@ -154,5 +156,38 @@ func TestRestoreTimeIsToldForOtherSizes(t *testing.T) {
 	c := verdictOfCheck(d, CheckTime) // 84 min of 2 h are 70.1 %
 	if c.Result != Warn || !strings.Contains(c.Detail, "1 TB would take 84.1 min, the cluster as it is now, 40.0 GB, 4.1 min") {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestEvidenceOfAnotherClusterIsNone stores the evidence of one cluster's drill, and of another drill, under a cluster's id.
+func TestEvidenceOfAnotherClusterIsNone(t *testing.T) {
+	t.Parallel()
+	repository := objectstore.NewPlace(t).Create(t, judged)
+	cluster, err := repository.Register(t.Context(), "main", catalog.Identity{SystemIdentifier: 7, WALSegmentSize: 16 << 20}, judged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		cluster string
+		other   bool
+		sound   bool
+	}{
+		"its own": {"main", false, true}, "of another cluster": {"other", false, false}, "of another drill": {"main", true, false},
+	} {
+		r := &Result{ID: catalog.NewID(judged), Cluster: c.cluster, Verdict: Pass}
+		id := r.ID
+		if c.other {
+			id = catalog.NewID(judged)
+		}
+		body, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cluster.PutEvidence(t.Context(), id, nil, body); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(t.Context(), cluster, id); (err == nil) != c.sound {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

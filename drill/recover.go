@@ -23,7 +23,7 @@ func (d *drill) recover(ctx context.Context, sandbox [][2]string, s *stop) (*ser
 	}
 	proof, err := running.AwaitTarget(ctx)
 	if err != nil {
-		return running, proof, err
+		return running, proof, d.aboutRole(err)
 	}
 	d.noteReplay(running, started, d.Now())
 	return running, proof, proven(s.plan, proof)

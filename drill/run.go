@@ -35,6 +35,7 @@ type drill struct {
 	plan    restore.Plan
 	stops   []stop
 	census  *census.Census
+	beyond  *census.Census // the newest one, where it lies behind the end of the archive
 	archive archive
 	hand    *walHand // nil: the server fetches WAL itself
 	dumped  dumped

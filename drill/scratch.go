@@ -35,6 +35,9 @@ func newScratch(work, id string, owner *restore.Owner) (*scratch, error) {
 }
 
 func (s *scratch) make() error {
+	if err := refuseWork(filepath.Dir(s.dir)); err != nil {
+		return err
+	}
 	if err := s.makeWork(filepath.Dir(s.dir)); err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (d *drill) planTarget(ctx context.Context) error {
 	version := d.plan.Record().PostgresVersion
 	r.Environment.PostgreSQL = fmt.Sprintf("%d.%d", version/10000, version%10000)
 	d.stops = []stop{{plan: d.plan, isTarget: true}}
-	return d.refuseTablespaces(d.plan)
+	return errors.Join(refuseManagers(d.plan), d.refuseTablespaces(d.plan))
 }
 
 // moves puts each tablespace into the scratch directory.

@@ -95,7 +95,7 @@ func databasesAnswer(n int) string {
 func (d *drill) connect(running *server.Server) census.Connect {
 	return func(ctx context.Context, database string) (*pgx.Conn, error) {
 		if database == "" {
-			database = "postgres"
+			return running.ConnectAny(ctx, nil)
 		}
 		return running.Connect(ctx, database, nil)
 	}

@@ -33,7 +33,7 @@ func (p *planner) plan(chosen choice) (Plan, error) {
 		Target: chosen.target, WAL: p.plannedWAL(segments),
 		BytesToRead: record.StoredBytes, BytesToWrite: record.ClusterBytes,
 		Tablespaces: spaces, Settings: settings, Notes: p.notes,
-		CreatesTablespaces: tablespaces(segments), record: record, orphanHistory: p.orphanHistory(),
+		CreatesTablespaces: tablespaces(segments), CustomManagers: customManagers(segments), record: record, orphanHistory: p.orphanHistory(),
 	}
 	return plan, nil
 }
@@ -67,6 +67,9 @@ func (p *planner) noteDamage(chosen choice) {
 	}
 	for _, path := range tablespaces(chosen.trail.upTo(chosen.last)) {
 		p.notef("recovery creates a tablespace in %s, whatever is there now", path)
+	}
+	for _, manager := range customManagers(chosen.trail.upTo(chosen.last)) {
+		p.notef("the WAL has records of custom resource manager %d: the server needs its extension's library in shared_preload_libraries", manager)
 	}
 	for _, problem := range p.inv.Problems {
 		p.notef("left out: %v", problem.Err)

@@ -28,6 +28,10 @@ type Plan struct {
 	// CreatesTablespaces are the directories outside of the data directory that replay will create and write to.
 	CreatesTablespaces []string `json:"creates_tablespaces"`
 
+	// CustomManagers are the resource managers of extensions whose records replay meets: without their libraries in
+	// shared_preload_libraries it ends there. A record that crosses from one segment to the next is not known of.
+	CustomManagers []int `json:"custom_resource_managers,omitempty"`
+
 	record        catalog.Record
 	orphanHistory bool // the timeline's history file is not stored, and must be made up
 }

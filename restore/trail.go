@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -93,4 +94,14 @@ func tablespaces(segments []trailSegment) []string {
 		}
 	}
 	return paths
+}
+
+// customManagers are the resource managers of extensions that have records in the segments, ascending.
+func customManagers(segments []trailSegment) []int {
+	var managers []int
+	for _, s := range segments {
+		managers = append(managers, s.summary.CustomManagers...)
+	}
+	slices.Sort(managers)
+	return slices.Compact(managers)
 }

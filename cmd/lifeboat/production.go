@@ -42,6 +42,9 @@ func production(s *scene) func(context.Context, wal.TimelineID, wal.LSN) (drill.
 		if err != nil {
 			return drill.ProductionState{}, fmt.Errorf("ask production: %w", err)
 		}
+		if end+wal.LSN(s.cluster.Identity().WALSegmentSize) < archived {
+			return drill.ProductionState{}, fmt.Errorf("production is at %s, behind the archive, which reaches to %s: it was set back, or is another server", end, archived)
+		}
 		first, err := firstCommit(filepath.Join(directory, "pg_wal"), timeline, s.cluster.Identity().WALSegmentSize, archived, end)
 		return drill.ProductionState{FirstUnarchived: first, Clock: clock}, err
 	}

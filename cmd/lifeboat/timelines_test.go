@@ -35,11 +35,13 @@ func (in *installation) heir(directory, settings string) *installation {
 // TestTimelinesAreATree promotes two standbys of one primary, one after the other, and restores along all three timelines.
 func TestTimelinesAreATree(t *testing.T) {
 	t.Parallel()
-	const settings = "    wal: {stream: true, interval: 100ms}\n"
+	const settings = "    wal: {stream: true, interval: 100ms}\n" +
+		"    drills: {drill1: {timeline: 1}, drill2: {timeline: 2}, drill3: {timeline: 3}, drilllatest: {timeline: latest}}\n"
 	in := newStation(t, pgtest.Options{WALSegmentMB: 1}, settings)
 	ctx := t.Context()
 	in.server.Exec(ctx, "CREATE TABLE told (word text)")
 	in.must("backup")
+	in.must("census")
 	in.server.Exec(ctx, "INSERT INTO told VALUES ('one')")
 	in.switchWAL()
 	copies := []string{in.copyOfServer(), in.copyOfServer()}
@@ -79,5 +81,23 @@ func TestTimelinesAreATree(t *testing.T) {
 			t.Errorf("along timeline %s: %s, want %s", timeline, got, want)
 		}
 		restored.Stop()
+		in.drillsAlong(timeline)
+	}
+}
+
+// drillsAlong drills along a timeline, as the configuration says. The server that all came from is gone, so that the
+// recovery point may be unproven.
+func (in *installation) drillsAlong(timeline string) {
+	in.t.Helper()
+	r := document(in.t, in.run("drill", "run", "drill"+timeline, "--output", "json").out)
+	target, rows := r["target"].(map[string]any), r["rows"].(map[string]any)
+	want := strings.Replace(timeline, "latest", "3", 1)
+	if target["asked"] != "latest" || fmt.Sprint(target["timeline"]) != want || rows["comparison"] != "exact" {
+		in.t.Errorf("drilled along timeline %s: %v, rows %v", timeline, target, rows["comparison"])
+	}
+	for _, check := range r["checks"].([]any) {
+		if c := check.(map[string]any); c["result"] != "pass" {
+			in.t.Errorf("along timeline %s: %v", timeline, c)
+		}
 	}
 }

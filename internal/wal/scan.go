@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -36,6 +37,8 @@ type Summary struct {
 
 	RestorePoints []RestorePoint
 	Tablespaces   []string // paths that CREATE TABLESPACE records name
+
+	CustomManagers []int // resource managers of extensions that have records here, ascending
 }
 
 // ScanSegment reads a segment of size bytes and proves it sound as far as it can be by itself: every page header
@@ -151,6 +154,9 @@ func (s *scan) note(r *Record) error {
 	if s.summary.FirstRecord == 0 {
 		s.summary.FirstRecord = r.LSN
 	}
+	if r.Rmgr >= firstCustomRmgr {
+		s.noteCustom(int(r.Rmgr))
+	}
 	if r.Rmgr == RmgrXLOG || r.Rmgr == RmgrXact || r.Rmgr == RmgrTablespace {
 		if err := r.decode(); err != nil {
 			return err
@@ -175,6 +181,12 @@ func (s *scan) noteContent(r *Record) {
 	}
 	if created, ok := r.TablespaceCreate(); ok {
 		s.summary.Tablespaces = append(s.summary.Tablespaces, created.Path)
+	}
+}
+
+func (s *scan) noteCustom(manager int) {
+	if at, known := slices.BinarySearch(s.summary.CustomManagers, manager); !known {
+		s.summary.CustomManagers = slices.Insert(s.summary.CustomManagers, at, manager)
 	}
 }
 

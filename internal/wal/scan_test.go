@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -32,6 +33,19 @@ func TestScanSummary(t *testing.T) {
 	when := time.UnixMicro(0x0002060504030201 + 946684800e6).UTC()
 	if got.FirstXactTime != when || got.LastXactTime != when || got.MinXID != 700 || got.MaxXID != 700 {
 		t.Errorf("transactions: %+v, want time %v", got, when)
+	}
+}
+
+func TestScanNamesTheResourceManagersOfExtensions(t *testing.T) {
+	t.Parallel()
+	b := newBuilder(testStart)
+	for _, rmgr := range []RmgrID{200, RmgrXLOG, 128, 200} {
+		b.record(rmgr, 0, longBody(100))
+	}
+	b.record(RmgrXLOG, xlogSwitch, nil)
+	got, err := scanBytes(b.segment(), testName)
+	if err != nil || !slices.Equal(got.CustomManagers, []int{128, 200}) {
+		t.Errorf("%v, %v", got.CustomManagers, err)
 	}
 }
 

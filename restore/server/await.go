@@ -31,6 +31,8 @@ func (e *RecoveryError) Hint() string {
 		return "the WAL ends before the target: see the windows in lifeboat list"
 	case strings.Contains(e.Reason, "could not create any TCP/IP sockets"), strings.Contains(e.Reason, "could not create any Unix-domain sockets"):
 		return "another server may have the port, or the socket's directory is not there: choose another port with --port"
+	case strings.Contains(e.Reason, "resource manager with ID"):
+		return "an extension wrote these records: its library must be in shared_preload_libraries to replay them"
 	case strings.Contains(e.Reason, "before consistent recovery point"):
 		return "the target lies before the end of this backup: use an earlier backup"
 	}
@@ -107,7 +109,7 @@ func (s *Server) connectWhenReady(ctx context.Context) (*pgx.Conn, error) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		conn, err := s.Connect(ctx, "postgres", nil)
+		conn, err := s.ConnectAny(ctx, nil)
 		if err == nil || !startingUp(err) {
 			return conn, err
 		}

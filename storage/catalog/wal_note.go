@@ -40,7 +40,7 @@ func newWALNote(h WALHeader, history []wal.HistoryEntry, digest *walDigest) walN
 	note.Compression = "" // who cannot open the object expands nothing
 	if s := note.Summary; s != nil {
 		bare := *s
-		bare.RestorePoints, bare.Tablespaces = nil, nil
+		bare.RestorePoints, bare.Tablespaces, bare.CustomManagers = nil, nil, nil
 		note.Summary = &bare
 	}
 	if len(history) <= maxNoteHistory {

@@ -38,6 +38,8 @@ type summaryBody struct {
 
 	RestorePoints []restorePointBody `json:"restore_points,omitempty"`
 	Tablespaces   []string           `json:"tablespaces,omitempty"`
+
+	CustomManagers []int `json:"custom_resource_managers,omitempty"`
 }
 
 type restorePointBody struct {
@@ -75,7 +77,7 @@ func newSummaryBody(s *wal.Summary) *summaryBody {
 		Version: s.Version, SegmentSize: s.SegmentSize, Timeline: s.Timeline,
 		FirstRecord: s.FirstRecord, LastRecord: s.LastRecord, LastRecordEnd: s.LastRecordEnd, Switched: s.Switched,
 		FirstTime: s.FirstTime, LastTime: s.LastTime, FirstXactTime: s.FirstXactTime, LastXactTime: s.LastXactTime,
-		MinXID: s.MinXID, MaxXID: s.MaxXID, Tablespaces: s.Tablespaces,
+		MinXID: s.MinXID, MaxXID: s.MaxXID, Tablespaces: s.Tablespaces, CustomManagers: s.CustomManagers,
 	}
 	for _, p := range s.RestorePoints {
 		b.RestorePoints = append(b.RestorePoints, restorePointBody{Name: p.Name, LSN: p.LSN, Time: p.Time})
@@ -89,7 +91,7 @@ func (b *summaryBody) summary(systemIdentifier uint64) *wal.Summary {
 		Version:          b.Version, SegmentSize: b.SegmentSize, Timeline: b.Timeline,
 		FirstRecord: b.FirstRecord, LastRecord: b.LastRecord, LastRecordEnd: b.LastRecordEnd, Switched: b.Switched,
 		FirstTime: b.FirstTime, LastTime: b.LastTime, FirstXactTime: b.FirstXactTime, LastXactTime: b.LastXactTime,
-		MinXID: b.MinXID, MaxXID: b.MaxXID, Tablespaces: b.Tablespaces,
+		MinXID: b.MinXID, MaxXID: b.MaxXID, Tablespaces: b.Tablespaces, CustomManagers: b.CustomManagers,
 	}
 	for _, p := range b.RestorePoints {
 		s.RestorePoints = append(s.RestorePoints, wal.RestorePoint{Name: p.Name, LSN: p.LSN, Time: p.Time})
