@@ -101,3 +101,21 @@ stop_server() {
 		pg_ctl -D "$data" -m immediate -w stop >/dev/null 2>&1 || true
 	fi
 }
+
+# run_agent CONFIG LINE starts the agent and waits until it logs the line.
+run_agent() {
+	bin/lifeboat --config "$1" agent >agent.log 2>&1 &
+	agent=$!
+	until grep -q "$2" agent.log; do
+		sleep 0.1
+		kill -0 "$agent" || fail "the agent does not start: $(cat agent.log)"
+	done
+}
+
+stop_agent() {
+	if [[ -n ${agent-} ]]; then
+		kill "$agent" 2>/dev/null || true
+		wait "$agent" || true
+		agent=""
+	fi
+}

@@ -5,7 +5,6 @@
 
 INTERVALS=${INTERVALS:-1s 250ms} RATES=${RATES:-0 20} LENGTH=${LENGTH:-30}
 access_log=$temp/access.log # for start_store
-export AWS_ACCESS_KEY_ID=bench AWS_SECRET_ACCESS_KEY=bench-secret
 
 measure_wal() {
 	trap 'stop_agent; stop_store; stop_server' EXIT
@@ -84,20 +83,7 @@ begin_streaming() {
 		agent: {socket: $temp/agent.sock, listen: ""}
 	END
 	lifeboat init >output 2>&1 || fail "$(cat output)"
-	bin/lifeboat --config "$config" agent >agent.log 2>&1 &
-	agent=$!
-	until grep -q "msg=\"receiving WAL\"" agent.log; do
-		sleep 0.1
-		kill -0 "$agent" || fail "the agent does not start: $(cat agent.log)"
-	done
-}
-
-stop_agent() {
-	if [[ -n ${agent-} ]]; then
-		kill "$agent" 2>/dev/null || true
-		wait "$agent" || true
-		agent=""
-	fi
+	run_agent "$config" 'msg="receiving WAL"'
 }
 
 # requests LINE prints the requests a second by kind that were logged behind a line.

@@ -5,7 +5,6 @@
 
 LATENCY=${LATENCY-20ms} CLASSES=${CLASSES:-zstd}
 recovering=$temp/recovering # a data directory as far as fetching needs one
-export AWS_ACCESS_KEY_ID=bench AWS_SECRET_ACCESS_KEY=bench-secret
 
 measure_wal() {
 	trap 'stop_far_store; stop_server' EXIT
@@ -48,27 +47,6 @@ make_recovering() {
 	chmod 700 "$recovering"
 }
 
-# start_far_store starts an S3 server that is as far away as LATENCY says. pgBackRest speaks to none without TLS.
-start_far_store() {
-	mkdir -p store/bench side
-	openssl req -x509 -newkey rsa:2048 -nodes -keyout tls.key -out tls.crt -days 2 -subj /CN=127.0.0.1 \
-		-addext "subjectAltName=IP:127.0.0.1" >output 2>&1 || fail "$(cat output)"
-	local behind=$((20000 + RANDOM % 20000))
-	ROOT_ACCESS_KEY_ID=$AWS_ACCESS_KEY_ID ROOT_SECRET_ACCESS_KEY=$AWS_SECRET_ACCESS_KEY \
-		bin/versitygw --port "127.0.0.1:$behind" --region us-east-1 --quiet --keep-alive --cert "$temp/tls.crt" --key "$temp/tls.key" \
-		posix --sidecar "$temp/side" "$temp/store" >store.log 2>&1 &
-	far_store=$!
-	bin/delay "127.0.0.1:$behind" "$LATENCY" >delay.port 2>delay.log &
-	far_away=$!
-	until (exec 3<>"/dev/tcp/127.0.0.1/$behind") 2>/dev/null && [[ -s delay.port ]]; do
-		sleep 0.1
-		kill -0 "$far_store" && kill -0 "$far_away" || fail "the S3 server does not start: $(cat store.log delay.log)"
-	done
-	port=$(cat delay.port)
-}
-
-stop_far_store() { [[ -z ${far_store-} ]] || kill "$far_store" "$far_away" 2>/dev/null || true; }
-
 # fill_repositories PLACE CLASS brings the segments into a repository of each tool.
 fill_repositories() {
 	local path
@@ -108,19 +86,7 @@ pgbackrest_fetch_settings() {
 	[[ $2 == zstd ]] || type=lz4
 	pgbackrest_settings | sed -e "s|^compress-type=.*|compress-type=$type|; s|^process-max=.*|process-max=2|" \
 		-e "s|^repo1-path=.*|repo1-path=$path|; s|^pg1-path=.*|pg1-path=$recovering|; s|^start-fast=y|archive-async=y|"
-	[[ $1 != s3 ]] || cat <<-END
-		[global]
-		repo1-type=s3
-		repo1-s3-bucket=bench
-		repo1-s3-endpoint=127.0.0.1
-		repo1-s3-region=us-east-1
-		repo1-s3-key=$AWS_ACCESS_KEY_ID
-		repo1-s3-key-secret=$AWS_SECRET_ACCESS_KEY
-		repo1-s3-uri-style=path
-		repo1-storage-host=127.0.0.1
-		repo1-storage-port=$port
-		repo1-storage-verify-tls=n
-	END
+	[[ $1 != s3 ]] || pgbackrest_in_s3
 }
 
 # fetch_in_turn PLACE lets each tool fetch all segments, round by round, each round beginning with another one.

@@ -6,16 +6,15 @@
 BACKLOGS=${BACKLOGS:-64 250} LATENCY=${LATENCY-20ms}
 tools=(lifeboat-zstd pgbackrest-zst lifeboat-s2 pgbackrest-lz4 lifeboat-sealed)
 waiting=$temp/waiting # a data directory as far as archiving needs one
-export AWS_ACCESS_KEY_ID=bench AWS_SECRET_ACCESS_KEY=bench-secret
 
 measure_wal() {
-	trap 'stop_agent; stop_stores; stop_server' EXIT
+	trap 'stop_agent; stop_far_store; stop_server' EXIT
 	local n places=(file) place
 	[[ -z $LATENCY ]] || places+=(s3)
 	SEGMENTS=$(most $BACKLOGS)
 	make_scene
 	make_waiting
-	[[ -z $LATENCY ]] || start_stores
+	[[ -z $LATENCY ]] || start_far_store
 	for place in "${places[@]}"; do
 		make_repositories "$place"
 	done
@@ -38,29 +37,6 @@ make_waiting() {
 	cp "$data/global/pg_control" "$waiting/global/"
 	chmod 700 "$waiting"
 	mv "$segments"/* "$waiting/pg_wal/"
-}
-
-# start_stores starts an S3 server that is as far away as LATENCY says. pgBackRest speaks to none without TLS.
-start_stores() {
-	mkdir -p store/bench side
-	openssl req -x509 -newkey rsa:2048 -nodes -keyout tls.key -out tls.crt -days 2 -subj /CN=127.0.0.1 \
-		-addext "subjectAltName=IP:127.0.0.1" >output 2>&1 || fail "$(cat output)"
-	local behind=$((20000 + RANDOM % 20000))
-	ROOT_ACCESS_KEY_ID=$AWS_ACCESS_KEY_ID ROOT_SECRET_ACCESS_KEY=$AWS_SECRET_ACCESS_KEY \
-		bin/versitygw --port "127.0.0.1:$behind" --region us-east-1 --quiet --keep-alive --cert "$temp/tls.crt" --key "$temp/tls.key" \
-		posix --sidecar "$temp/side" "$temp/store" >store.log 2>&1 &
-	store=$!
-	bin/delay "127.0.0.1:$behind" "$LATENCY" >delay.port 2>delay.log &
-	delay=$!
-	until (exec 3<>"/dev/tcp/127.0.0.1/$behind") 2>/dev/null && [[ -s delay.port ]]; do
-		sleep 0.1
-		kill -0 "$store" && kill -0 "$delay" || fail "the S3 server does not start: $(cat store.log delay.log)"
-	done
-	port=$(cat delay.port)
-}
-
-stop_stores() {
-	[[ -z ${store-} ]] || kill "$store" "$delay" 2>/dev/null || true
 }
 
 # make_repositories PLACE makes one of each tool there. "sealed" is zstd, sealed.
@@ -104,19 +80,7 @@ pgbackrest_settings_in() {
 	[[ $1 != s3 ]] || path=/pgbackrest
 	pgbackrest_settings | sed -e "s|^compress-type=.*|compress-type=$2|; s|^process-max=.*|process-max=2|" \
 		-e "s|^repo1-path=.*|repo1-path=$path|; s|^pg1-path=.*|pg1-path=$waiting|; s|^start-fast=y|archive-async=y|"
-	[[ $1 != s3 ]] || cat <<-END
-		[global]
-		repo1-type=s3
-		repo1-s3-bucket=bench
-		repo1-s3-endpoint=127.0.0.1
-		repo1-s3-region=us-east-1
-		repo1-s3-key=$AWS_ACCESS_KEY_ID
-		repo1-s3-key-secret=$AWS_SECRET_ACCESS_KEY
-		repo1-s3-uri-style=path
-		repo1-storage-host=127.0.0.1
-		repo1-storage-port=$port
-		repo1-storage-verify-tls=n
-	END
+	[[ $1 != s3 ]] || pgbackrest_in_s3
 }
 
 # kept TOOL PLACE is where the objects of a tool are files.
@@ -178,22 +142,7 @@ push_by_pgbackrest() {
 
 archiver() { bin/archiver -agent "$2" "$waiting" "results/$1" "$3" >output 2>&1 || fail "$1: $(cat output agent.log)"; }
 
-start_agent() {
-	bin/lifeboat --config "$1" agent >agent.log 2>&1 &
-	agent=$!
-	until grep -q "archiving goes through the agent" agent.log; do
-		sleep 0.1
-		kill -0 "$agent" || fail "the agent does not start: $(cat agent.log)"
-	done
-}
-
-stop_agent() {
-	if [[ -n ${agent-} ]]; then
-		kill "$agent" 2>/dev/null || true
-		wait "$agent" || true
-		agent=""
-	fi
-}
+start_agent() { run_agent "$1" "archiving goes through the agent"; }
 
 # stored_in_turn compares the hook's call for a segment that the agent has stored with the least that a call can take.
 stored_in_turn() {

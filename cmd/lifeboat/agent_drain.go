@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 
-	"golang.org/x/sync/errgroup"
-
 	"lifeboat/archive/stream"
 )
 
@@ -40,24 +38,7 @@ func (t *tended) drain(ctx context.Context, s *shop) error {
 	if err != nil {
 		return fmt.Errorf("ship what was received: %w", err)
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	t.flow.Store(receiver)
-	defer t.flow.Store(nil)
-	var group errgroup.Group
-	group.Go(func() error {
-		defer stop()
-		return receiver.Drain(ctx)
-	})
-	group.Go(func() error {
-		for pause(ctx, streamPoll) {
-			if t.receives() {
-				stop()
-			}
-		}
-		return nil
-	})
-	if err := group.Wait(); err != nil {
+	if err := t.through(ctx, receiver, receiver.Drain, t.receives); err != nil {
 		return fmt.Errorf("ship what was received: %w", err)
 	}
 	t.app.log.Info("the repository has all that was received", keyLSN, receiver.Status().RepositoryDurable.LSN)

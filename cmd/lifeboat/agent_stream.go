@@ -61,6 +61,14 @@ func (t *tended) streamOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return t.through(ctx, receiver, receiver.Run, func() bool {
+		state := t.watch.now()
+		return state.answers && state.standby
+	})
+}
+
+// through lets a receiver work, and tells what it does, until it ends or over says that its time is over.
+func (t *tended) through(ctx context.Context, receiver *stream.Receiver, work func(context.Context) error, over func() bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	t.flow.Store(receiver)
@@ -68,11 +76,11 @@ func (t *tended) streamOnce(ctx context.Context) error {
 	var group errgroup.Group
 	group.Go(func() error {
 		defer stop()
-		return receiver.Run(ctx)
+		return work(ctx)
 	})
 	group.Go(func() error {
 		for pause(ctx, streamPoll) {
-			if state := t.watch.now(); state.answers && state.standby {
+			if over() {
 				stop()
 			}
 		}

@@ -109,8 +109,8 @@ func newestCensus(ctx context.Context, cluster *catalog.Cluster) (time.Time, err
 	ids, err := cluster.CensusIDs(ctx)
 	var newest time.Time
 	for _, id := range ids {
-		if begun, err := time.Parse("20060102T150405Z", id[:min(len(id), 16)]); err == nil && begun.After(newest) {
-			newest = begun
+		if begun, ok := catalog.IDTime(id); ok {
+			newest = later(newest, begun)
 		}
 	}
 	return newest, err

@@ -55,7 +55,7 @@ func (e *expiry) documentFates(class string, stock map[string][]storage.Info, su
 	for _, id := range ids {
 		objects := firstly(stock[id], suffix, suffix+signatureSuffix)
 		fate := newFate(class, id, false, stays, objects...)
-		moment, told := idMoment(id)
+		moment, told := IDTime(id)
 		switch {
 		case !has(objects, suffix):
 			fate.Expires = e.stock.newest.Sub(youngest(objects)) >= inProgress

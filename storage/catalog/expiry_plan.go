@@ -195,9 +195,3 @@ func firstly(objects []storage.Info, suffixes ...string) []storage.Info {
 	slices.SortStableFunc(sorted, func(a, b storage.Info) int { return rank(a) - rank(b) })
 	return sorted
 }
-
-// idMoment is the time that an id begins with.
-func idMoment(id string) (time.Time, bool) {
-	t, err := time.Parse("20060102T150405Z", id[:min(len(id), 16)])
-	return t, err == nil
-}

@@ -15,7 +15,15 @@ func NewLabel(now time.Time, backupType string) string {
 	return idTime(now) + "-" + backupType + "-" + idNonce()
 }
 
-func idTime(now time.Time) string { return now.UTC().Format("20060102T150405Z") }
+// IDTime is the moment that an id or a label begins with, and false where it does not begin with one.
+func IDTime(id string) (time.Time, bool) {
+	t, err := time.Parse(idLayout, id[:min(len(id), len(idLayout))])
+	return t, err == nil
+}
+
+const idLayout = "20060102T150405Z"
+
+func idTime(now time.Time) string { return now.UTC().Format(idLayout) }
 
 // idNonce is six characters of base 32: thirty random bits.
 func idNonce() string { return strings.ToLower(rand.Text()[:6]) }
