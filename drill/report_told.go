@@ -3,6 +3,8 @@ package drill
 import (
 	"fmt"
 	"strings"
+
+	"lifeboat/storage/catalog"
 )
 
 // told is what was done, for a reader who knows nothing of the tool.
@@ -71,7 +73,7 @@ func toldRows(r *Result) string {
 	}
 	text := fmt.Sprintf("%s were compared with what was counted in production", plural(len(r.Rows.Tables), "table"))
 	if r.Census != "" {
-		if at, ok := momentOf(r.Census); ok {
+		if at, ok := catalog.IDTime(r.Census); ok {
 			text += " at " + stamp(at)
 		}
 	}

@@ -177,19 +177,9 @@ func Summarise(ctx context.Context, o SummaryOptions) (*Summary, error) {
 // sinceOneBefore are the ids from a moment on, and one more before, which shows whether older evidence is there.
 func sinceOneBefore(ids []string, from time.Time) []string {
 	for i, id := range ids {
-		if at, ok := momentOf(id); !ok || !at.Before(from) {
+		if at, ok := catalog.IDTime(id); !ok || !at.Before(from) {
 			return ids[max(0, i-1):]
 		}
 	}
 	return ids[max(0, len(ids)-1):]
-}
-
-// momentOf is when a drill began, by its id.
-func momentOf(id string) (time.Time, bool) {
-	const layout = "20060102T150405Z"
-	if len(id) < len(layout) {
-		return time.Time{}, false
-	}
-	at, err := time.Parse(layout, id[:len(layout)])
-	return at, err == nil
 }

@@ -61,7 +61,7 @@ func (c *collector) within(t time.Time) bool { return !t.Before(c.From) && t.Bef
 const unreadable = "(cannot be read)"
 
 func (c *collector) takeUnreadable(id string, err error) {
-	at, ok := momentOf(id)
+	at, ok := catalog.IDTime(id)
 	if ok && !c.within(at) {
 		return
 	}
@@ -282,7 +282,7 @@ func (c *collector) summary() *Summary {
 func (c *collector) broken() []catalog.BrokenLink {
 	broken := []catalog.BrokenLink{}
 	for _, b := range c.chain.Broken() {
-		if at, ok := momentOf(b.ID); !ok || c.within(at) {
+		if at, ok := catalog.IDTime(b.ID); !ok || c.within(at) {
 			broken = append(broken, b)
 		}
 	}
