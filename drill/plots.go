@@ -13,7 +13,7 @@ import (
 const (
 	phaseWidth  = 1000.0 // of the bar of phases
 	trendWidth  = 440.0
-	trendHeight = 120.0
+	trendHeight = 150.0
 	trendMargin = 8.0 // so that dots at the edge are whole
 )
 

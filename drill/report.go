@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"lifeboat/internal/wal"
 	"lifeboat/restore"
 )
 
@@ -207,7 +206,7 @@ func planText(raw json.RawMessage) string {
 func reportFuncs() template.FuncMap {
 	return template.FuncMap{
 		"stamp": stamp, "spell": spell, "count": count, "size": size, "seconds": seconds,
-		"sign": sign, "class": class, "valid": func(l wal.LSN) bool { return l.IsValid() },
+		"sign": sign, "class": class, "day": day, "lastDay": lastDay, "percent": spellPercent,
 	}
 }
 

@@ -224,20 +224,48 @@ func TestJUnit(t *testing.T) {
 	if err := WriteJUnit(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	var suite junitSuite
-	if err := xml.Unmarshal(b.Bytes(), &suite); err != nil {
+	var document junitSuites
+	if err := xml.Unmarshal(b.Bytes(), &document); err != nil {
 		t.Fatal(err)
 	}
-	cases := len(r.Checks) + len(r.Targets) + len(r.Rows.Tables)
-	if suite.Tests != cases || len(suite.Cases) != cases || suite.Failures != 3 || suite.Errors != 2 || suite.Time != 4.1 {
+	suite := document.Suite
+	cases := 1 + len(r.Checks) + len(r.Targets) + len(r.Rows.Tables)
+	if suite.Tests != cases || len(suite.Cases) != cases || suite.Failures != 4 || suite.Errors != 2 || suite.Time != 4.1 {
 		t.Errorf("suite of %d tests (%d cases), %d failures, %d errors, %g s", suite.Tests, len(suite.Cases), suite.Failures, suite.Errors, suite.Time)
 	}
 	for _, c := range suite.Cases {
 		switch {
-		case c.Class == "check" && c.Name == CheckRows && (c.Failure == nil || !strings.Contains(c.Failure.Message, "2900 rows")):
+		case c.Class == "lifeboat.check" && c.Name == CheckRows && (c.Failure == nil || !strings.Contains(c.Failure.Message, "2900 rows")):
 			t.Errorf("%+v", c)
-		case c.Class == "check" && c.Name == CheckRepository && (c.Error == nil || !strings.HasPrefix(c.Error.Message, "not run: ")):
+		case c.Class == "lifeboat.check" && c.Name == CheckRepository && (c.Error == nil || !strings.HasPrefix(c.Error.Message, "not run: ")):
 			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// TestJUnitIsAsStrictReadersWantIt wants each attribute there, and elements in their order.
+func TestJUnitIsAsStrictReadersWantIt(t *testing.T) {
+	t.Parallel()
+	for _, r := range []*Result{withBundle(failedResult()), soundResult(), {Verdict: "odd"}} {
+		var b bytes.Buffer
+		if err := WriteJUnit(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		text := b.String()
+		for _, pattern := range []string{
+			`(?s)^<\?xml version="1.0" encoding="UTF-8"\?>\s*<testsuites>\s*<testsuite id="0" package="lifeboat" name="[^"]+" hostname="[^"]+" tests="[1-9]\d*" failures="\d+" errors="\d+" time="[0-9.]+" timestamp="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d">`,
+			`(?s)<properties>(\s*<property name="[^"]+" value="[^"]+"></property>)+\s*</properties>\s*<testcase`,
+			`(?s)</testcase>\s*<system-out>[^<]*</system-out>\s*<system-err></system-err>\s*</testsuite>\s*</testsuites>$`,
+		} {
+			if !regexp.MustCompile(pattern).MatchString(text) {
+				t.Errorf("%s is not in\n%s", pattern, text)
+			}
+		}
+		if n := strings.Count(text, "<testcase"); n != len(regexp.MustCompile(`<testcase classname="lifeboat\.\w+" name="[^"]+" time="0">\s*(<(failure|error) type="[^"]+" message="[^"]*"></(failure|error)>\s*)?</testcase>`).FindAllString(text, -1)) {
+			t.Errorf("a case is not as it should be in\n%s", text)
+		}
+		if bad := r.Verdict != Pass; bad != regexp.MustCompile(`(failures|errors)="[1-9]`).MatchString(text) {
+			t.Errorf("verdict %s in\n%s", r.Verdict, text)
 		}
 	}
 }

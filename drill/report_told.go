@@ -129,7 +129,7 @@ func vouched(r *Result) [][2]string {
 	if n := len(r.Previous); n > 0 {
 		before = "the newest " + plural(n, "drill") + ", by checksum"
 	}
-	return given([][2]string{{"drill", r.ID}, {"kept as", r.Evidence}, {"signature", proof}, {"checksum", sum}, {"names as before it", before}})
+	return given([][2]string{{"drill", r.ID}, {"kept as", r.Evidence}, {"signature", proof}, {"checksum", sum}, {"evidence before it", before}})
 }
 
 // given leaves out what is not known.

@@ -134,6 +134,9 @@ func (s *Summary) tellContent() string {
 }
 
 func (s *Summary) tellFailures() string {
+	if len(s.Failures) == 0 && len(s.Evidence) == 0 {
+		return "No drill was run."
+	}
 	if len(s.Failures) == 0 {
 		return "No drill failed or stayed unproven."
 	}

@@ -139,6 +139,9 @@ const maxReasons = 3
 func reasons(r *Result) []string {
 	list := []string{}
 	for _, c := range concerns(r) {
+		if c.Result == NotRun {
+			c.Name = "not run"
+		}
 		list = append(list, c.Name+": "+c.Detail)
 	}
 	if more := len(list) - maxReasons; more > 0 {

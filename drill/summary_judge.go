@@ -2,6 +2,7 @@ package drill
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +23,11 @@ func (s *Summary) judge() {
 	default:
 		s.Headline = fmt.Sprintf("%d of %s passed; what is listed below needs an explanation.", all.Passed, plural(all.Run, "drill"))
 	}
+}
+
+// Sound says that all evidence could be read, and that none was changed or taken away as far as shows.
+func (s *Summary) Sound() bool {
+	return len(s.Chain.Broken) == 0 && !slices.ContainsFunc(s.Evidence, func(e EvidenceKept) bool { return e.Drill == unreadable })
 }
 
 func (s *Summary) open(format string, args ...any) {
@@ -52,14 +58,14 @@ func (s *Summary) addMissing() {
 			missing += max(0, m.Drills[i].Planned-m.Drills[i].Run)
 		}
 		if missing > 0 {
-			s.open("Drill %s was planned %s, by its schedule of now, and was not run %d of them.", n.Name, times(n.Planned), missing)
+			s.open("Drill %s was planned %s, by its schedule of now; %s of them it was not run.", n.Name, times(n.Planned), times(missing))
 		}
 	}
 }
 
 func times(n int) string {
 	if n == 1 {
-		return "once"
+		return "1 time"
 	}
 	return fmt.Sprintf("%d times", n)
 }

@@ -153,7 +153,7 @@ func TestSummaryCountsWhatIsMissing(t *testing.T) {
 	}
 	s := p.sum(month(9).Add(time.Hour), monthly)
 	if err := s.opens("No drill was run in 2026-04, 2026-06, 2026-09.", "none passed, in 2026-02, 2026-05, 2026-07, 2026-08", "planned 9 times",
-		"not run 4 of them", "has not passed since 2026-08-15", "of 1 drill cannot be read", "20260615T040000Z-aaaaaa is gone"); err != nil {
+		"4 times of them it was not run", "has not passed since 2026-08-15", "of 1 drill cannot be read", "20260615T040000Z-aaaaaa is gone"); err != nil {
 		t.Error(err)
 	}
 	if len(s.Failures) != 5 {

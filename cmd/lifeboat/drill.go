@@ -22,7 +22,7 @@ func (a *app) drillCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.drillRunCommand(), a.drillListCommand(), a.drillShowCommand(), a.drillReportCommand())
+	c.AddCommand(a.drillRunCommand(), a.drillListCommand(), a.drillShowCommand(), a.drillReportCommand(), a.drillSummaryCommand())
 	a.identityFlag(c.PersistentFlags())
 	a.repositoryFlag(c.PersistentFlags())
 	for _, sub := range c.Commands() {
@@ -186,19 +186,26 @@ func (a *app) tellDrill(r *drill.Result) {
 		targets = append(targets, []string{t.Name, t.Target, t.Actual, fmt.Sprintf("%.0f %%", t.UsedPercent), string(t.Result)})
 	}
 	a.out.Table([]term.Column{{Title: "target"}, {Title: "promised"}, {Title: "measured"}, {Title: "used", Right: true}, {Title: "result"}}, targets)
+	a.tellProof(r)
 	a.out.Printf("\n  report: lifeboat drill report %s --format html > report.html\n", r.ID)
 }
 
 func (a *app) drillListCommand() *cobra.Command {
-	return &cobra.Command{
+	var filter drillFilter
+	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the drills whose evidence is in the repository",
 		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return a.drillList(c.Context()) },
+		RunE:  func(c *cobra.Command, _ []string) error { return a.drillList(c.Context(), filter) },
 	}
+	filter.add(c.Flags())
+	return c
 }
 
-func (a *app) drillList(ctx context.Context) error {
+func (a *app) drillList(ctx context.Context, filter drillFilter) error {
+	if err := filter.check(); err != nil {
+		return err
+	}
 	s, err := a.openKnown(ctx, asking())
 	if err != nil {
 		return err
@@ -207,6 +214,7 @@ func (a *app) drillList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	results = filter.apply(results)
 	if a.json() {
 		err = a.writeJSON(results)
 	} else {
@@ -237,7 +245,7 @@ func (a *app) tellDrills(results []*drill.Result) {
 func (a *app) drillShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
-		Short: "Show one drill's result",
+		Short: "Show one drill's result; latest is the newest one",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			result, _, err := a.loadDrill(c.Context(), args[0])
@@ -258,7 +266,7 @@ func (a *app) loadDrill(ctx context.Context, id string) (*drill.Result, *scene, 
 	if err != nil {
 		return nil, nil, err
 	}
-	result, err := drill.Load(ctx, s.cluster, id)
+	result, err := loadDrill(ctx, s.cluster, id)
 	return result, s, err
 }
 
@@ -266,7 +274,7 @@ func (a *app) drillReportCommand() *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use:   "report ID",
-		Short: "Write one drill's report to standard output",
+		Short: "Write one drill's report to standard output; latest is the newest one",
 		Args:  cobra.ExactArgs(1),
 		RunE:  func(c *cobra.Command, args []string) error { return a.drillReport(c.Context(), args[0], format) },
 	}

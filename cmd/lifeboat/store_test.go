@@ -116,7 +116,9 @@ func (in *installation) checkReader(t *testing.T, identity string) {
 	if drill["verdict"] != "pass" {
 		t.Errorf("drill: %v", drill)
 	}
-	in.must("drill", "show", drill["id"].(string), "--identity-file", identity)
+	if shown := in.must("drill", "show", drill["id"].(string), "--identity-file", identity); !strings.Contains(shown, "evidence: signed by key ") || !strings.Contains(shown, ", verified") {
+		t.Errorf("drill show says\n%s", shown)
+	}
 	if o := in.run("check", "--identity-file", identity); o.code != exitDone || !strings.Contains(o.out, "it opens backup") {
 		t.Errorf("check: exit code %d\n%s%s", o.code, o.out, o.errors)
 	}

@@ -113,7 +113,7 @@ func (in *installation) second(t *testing.T, dir string) *pgtest.Cluster {
 }
 
 func (in *installation) checkDrill(t *testing.T) {
-	drill := has(t, "drill", document(t, in.must("drill", "run", "--output", "json")),
+	drill := has(t, "drill", document(t, in.must("drill", "run", "--output", "json", "--ticket", "OPS-1", "--approver", "A Person", "--scheduler", "cron")),
 		"id", "cluster", "drill", "verdict", "target", "backup", "phases", "rto_seconds", "rpo_seconds", "rows", "checks", "targets", "evidence")
 	rows := has(t, "drill: rows", drill["rows"], "comparison", "why", "tables")
 	if drill["verdict"] != "pass" || rows["comparison"] != "exact" {
@@ -140,6 +140,7 @@ func (in *installation) checkDrill(t *testing.T) {
 	if err := xml.Unmarshal([]byte(in.must("drill", "report", id, "--format", "junit")), &suite); err != nil {
 		t.Errorf("JUnit: %v", err)
 	}
+	in.checkKept(t, id)
 	if left, err := filepath.Glob(in.path("scratch/*")); err != nil || len(left) > 0 {
 		t.Errorf("the drill left %v, %v", left, err)
 	}

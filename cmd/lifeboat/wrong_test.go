@@ -49,6 +49,12 @@ func TestWrongUsageExitsWithTwoAndSaysWhatIsRight(t *testing.T) {
 		"odd timeline":   {[]string{"restore", "--target-dir", "/x", "--timeline", "0"}, []string{"--timeline"}},
 		"archive mode":   {[]string{"restore", "--target-dir", "/x", "--archive-mode", "on"}, []string{"preserve or off"}},
 		"tablespace map": {[]string{"restore", "--target-dir", "/x", "--tablespace-map", "a"}, []string{"OLD=NEW"}},
+		"summary format": {[]string{"drill", "summary", "--format", "pdf"}, []string{"text, html or json"}},
+		"summary year":   {[]string{"drill", "summary", "--year", "26"}, []string{"2026"}},
+		"summary day":    {[]string{"drill", "summary", "--from", "1.4.2026"}, []string{"2026-04-01"}},
+		"summary order":  {[]string{"drill", "summary", "--from", "2026-04-02", "--to", "2026-04-01"}, []string{"before"}},
+		"summary times":  {[]string{"drill", "summary", "--year", "2026", "--from", "2026-04-02"}, []string{"choose a time"}},
+		"list verdict":   {[]string{"drill", "list", "--verdict", "good"}, []string{"pass, warn, fail or unproven"}},
 		"report format":  {[]string{"drill", "report", "x", "--format", "pdf"}, []string{"html, json or junit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
