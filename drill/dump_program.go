@@ -107,7 +107,8 @@ func toolWords(ctx context.Context, cmd *exec.Cmd, stderr *head, err error) erro
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	return &toolError{Program: filepath.Base(cmd.Path), Words: firstError(stderr.String(), err)}
+	name := filepath.Base(cmd.Path)
+	return &toolError{Program: name, Words: strings.TrimPrefix(firstError(stderr.String(), err), name+": ")}
 }
 
 // firstError is what a program complains of first, with the detail behind it.
@@ -128,7 +129,6 @@ func firstError(stderr string, err error) string {
 	if words == "" {
 		words = err.Error()
 	}
-	_, words, _ = strings.Cut(": "+words, ": ")
 	return clip(words)
 }
 
