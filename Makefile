@@ -51,7 +51,7 @@ fmt-check:
 	if [ -n "$$unformatted" ]; then printf 'not formatted, run make fmt:\n%s\n' "$$unformatted"; exit 1; fi
 
 .PHONY: bench
-bench: ## Measure in turn with pg_basebackup, cp and pgBackRest; SCALE=100 ROUNDS=3 SEGMENTS=16, WAL=push
+bench: ## Measure in turn with pg_basebackup, cp and pgBackRest; SCALE=100 ROUNDS=3 SEGMENTS=16, WAL=push, CENSUS=1
 	@.ci/bench
 
 .PHONY: sample

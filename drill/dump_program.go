@@ -28,7 +28,8 @@ func (e *toolError) Error() string { return e.Program + ": " + e.Words }
 // may do it.
 var notTheDump = []string{
 	"is not available", "could not access file", "could not open extension control file", "could not load library",
-	"No space left on device", "Cannot allocate memory", "out of memory", "invalid locale name", "could not create locale",
+	"No space left on device", "Cannot allocate memory", "out of memory", "out of shared memory",
+	"invalid locale name", "could not create locale",
 	"is not supported by this build", "could not open collator", "server closed the connection", "connection to server", "could not connect",
 	"Permission denied", "incompatible library",
 }
