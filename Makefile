@@ -55,7 +55,7 @@ soak: ## Seed defects by chance and drill, beside as many sound drills; ROUNDS=1
 	@.ci/soak
 
 .PHONY: bench
-bench: ## Measure in turn with pg_basebackup, cp and pgBackRest; SCALE=100 ROUNDS=3 SEGMENTS=16, WAL=push
+bench: ## Measure in turn with pg_basebackup, cp and pgBackRest; SCALE=100 ROUNDS=3 SEGMENTS=16, WAL=push, CENSUS=1
 	@.ci/bench
 
 .PHONY: sample

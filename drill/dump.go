@@ -163,7 +163,7 @@ func (d *drill) storeArchive(ctx context.Context, relay *server.Relay, w *catalo
 	defer p.kill()
 	archive := newCounted(p)
 	if err := w.Store(ctx, catalog.DumpArchive, archive); err != nil {
-		return DumpContent{}, errors.Join(p.err, err)
+		return DumpContent{}, err
 	}
 	return archive.content(), nil
 }

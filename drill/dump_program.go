@@ -28,7 +28,8 @@ func (e *toolError) Error() string { return e.Program + ": " + e.Words }
 // may do it.
 var notTheDump = []string{
 	"is not available", "could not access file", "could not open extension control file", "could not load library",
-	"No space left on device", "Cannot allocate memory", "out of memory", "invalid locale name", "could not create locale",
+	"No space left on device", "Cannot allocate memory", "out of memory", "out of shared memory",
+	"invalid locale name", "could not create locale",
 	"is not supported by this build", "could not open collator", "server closed the connection", "connection to server", "could not connect",
 	"Permission denied", "incompatible library",
 }
@@ -107,7 +108,8 @@ func toolWords(ctx context.Context, cmd *exec.Cmd, stderr *head, err error) erro
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	return &toolError{Program: filepath.Base(cmd.Path), Words: firstError(stderr.String(), err)}
+	name := filepath.Base(cmd.Path)
+	return &toolError{Program: name, Words: strings.TrimPrefix(firstError(stderr.String(), err), name+": ")}
 }
 
 // firstError is what a program complains of first, with the detail behind it.
@@ -128,7 +130,6 @@ func firstError(stderr string, err error) string {
 	if words == "" {
 		words = err.Error()
 	}
-	_, words, _ = strings.Cut(": "+words, ": ")
 	return clip(words)
 }
 

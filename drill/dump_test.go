@@ -3,8 +3,11 @@ package drill_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -218,6 +221,32 @@ func (s *scene) restoreElsewhere(u *drill.Dump) {
 	}
 }
 
+// TestRestoringADumpRunsNoCodeOutside has a dump whose restore runs code that writes where the server's user may.
+func TestRestoringADumpRunsNoCodeOutside(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Debian(t), nil)
+	escaped := filepath.Join(pgtest.TempDir(t), "escaped")
+	s.in("postgres", fmt.Sprintf(`CREATE FUNCTION write() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+			COPY (SELECT 1) TO PROGRAM 'tee %[1]s'; RETURN 'out'; EXCEPTION WHEN OTHERS THEN RETURN 'kept in'; END $$;
+		CREATE MATERIALIZED VIEW escape AS SELECT public.write() AS result`, escaped))
+	if err := os.Remove(escaped); err != nil {
+		t.Fatal(err) // the server itself writes there
+	}
+	s.backUpAll()
+	o := s.options(t)
+	o.Dump = drill.DumpOptions{All: true}
+	r := s.drill(t, o)
+	if c := check(t, r, drill.CheckDump); c.Result != drill.Pass {
+		t.Errorf("%+v", c)
+	}
+	if r.Environment.Isolation == nil || !r.Environment.Isolation.Isolated {
+		t.Errorf("isolation: %s", r.Environment.Isolation)
+	}
+	if exists(escaped) {
+		t.Error("the restored server wrote outside of its directory")
+	}
+}
+
 // TestDumpsThatCannotBeProven has databases that do not restore, each in its own way, beside a sound one.
 func TestDumpsThatCannotBeProven(t *testing.T) {
 	t.Parallel()
@@ -240,7 +269,7 @@ func TestDumpsThatCannotBeProven(t *testing.T) {
 		says   string
 	}{
 		"sound":    {drill.Pass, ""},
-		"extended": {drill.Unproven, `extension "nowhere_to_be_found" is not available`},
+		"extended": {drill.Unproven, `restored: pg_restore: error: could not execute query: ERROR:  extension "nowhere_to_be_found" is not available`},
 		"broken":   {drill.Fail, "violates check constraint"},
 		"closed":   {drill.Unproven, "takes no connections"},
 		"absent":   {drill.Unproven, "no such database"},

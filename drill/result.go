@@ -66,7 +66,7 @@ type BackupUsed struct {
 
 // Phase is a part of the drill's time.
 type Phase struct {
-	Name    string  `json:"name"` // plan, fetch, start, replay, verify or cleanup
+	Name    string  `json:"name"` // plan, fetch, start, replay, verify, dump or cleanup
 	Seconds float64 `json:"seconds"`
 	Bytes   int64   `json:"bytes"`
 }
