@@ -182,3 +182,10 @@ func contrast(selector string) string {
 }
 
 func quote(s string) string { return "`" + s + "`" }
+
+// The picture of the documentation is one of these; see -screenshots.
+func TestPictureOfTheDocumentation(t *testing.T) {
+	t.Parallel()
+	page := startBrowser(t).open(serve(t, pageOf(sound("shop"), failing(), stale()))+"/", look{width: 960, height: 600})
+	keep(t, "dashboard", page)
+}
