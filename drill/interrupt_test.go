@@ -98,9 +98,10 @@ func TestKilledDrillIsReaped(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = d.cmd.Wait()
-		reapSoon(t, d.work)
+		s.settleSoon(t, d.work)
 		wantNoLeavings(t, d.work)
 		made.wantGone(t)
+		s.wantDead(t, made.id)
 	}
 	if r := s.drill(t, s.options(t)); r.Verdict != drill.Pass {
 		tell(t, r)
@@ -108,12 +109,12 @@ func TestKilledDrillIsReaped(t *testing.T) {
 	}
 }
 
-// reapSoon looks for leavings until there are none, for a second: a process that the drill was about to start when it was
+// settleSoon looks for dead drills until there are none, for a second: a process that the drill was about to start when it was
 // killed holds the lock until it has become another program.
-func reapSoon(t *testing.T, work string) {
+func (s *store) settleSoon(t *testing.T, work string) {
 	t.Helper()
 	for range 20 {
-		if _, err := drill.Reap(t.Context(), work); err != nil {
+		if _, err := s.finder(work).Settle(t.Context()); err != nil {
 			t.Error(err)
 		}
 		if len(leavings(work)) == 0 {
@@ -201,6 +202,7 @@ func (d *child) result(t *testing.T) *drill.Result {
 
 // leftovers are what a drill has at work beside its directory.
 type leftovers struct {
+	id         string // empty: it had ended
 	sockets    string // the directory that it has where the work directory is too deep for sockets
 	postmaster int    // 0: none
 	memory     int    // id of its System V segment
@@ -217,7 +219,7 @@ func (d *child) leftovers(t *testing.T) leftovers {
 		return l // it has ended already
 	}
 	id := strings.TrimSuffix(filepath.Base(locks[0]), ".lock")
-	l.sockets = filepath.Join(os.TempDir(), "lifeboat-"+id)
+	l.id, l.sockets = id, filepath.Join(os.TempDir(), "lifeboat-"+id)
 	text, err := os.ReadFile(filepath.Join(d.work, id, "data", "postmaster.pid"))
 	if err != nil {
 		return l // no server runs yet, or any more

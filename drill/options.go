@@ -37,6 +37,10 @@ type Options struct {
 	// Production tells what was committed and is not archived; nil: it cannot be asked.
 	Production func(ctx context.Context, timeline wal.TimelineID, archived wal.LSN) (ProductionState, error)
 
+	ID        string        // of the drill, as catalog.NewID makes it; empty: a new one
+	Deadline  time.Duration // how long it may take; 0: for ever
+	DiskLimit int64         // bytes that all drills in the work directory may take together; 0: what there is
+
 	Progress    func(phase string, done, total int64)
 	Log         *slog.Logger
 	Now         func() time.Time
@@ -60,6 +64,8 @@ func (o *Options) check() error {
 		return errors.New("drill: no repository")
 	case !filepath.IsAbs(o.WorkDirectory):
 		return fmt.Errorf("drill: the work directory %q is not an absolute path", o.WorkDirectory)
+	case o.ID != "" && !drillID.MatchString(o.ID):
+		return fmt.Errorf("drill: %q is not the id of a drill", o.ID)
 	case o.Log == nil || o.Now == nil:
 		return errors.New("drill: no log or clock")
 	}

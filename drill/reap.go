@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,39 +22,14 @@ var drillID = regexp.MustCompile(`^\d{8}T\d{6}Z-[a-z2-7]{6}$`)
 
 // Reap removes what dead drills left below the work directory: their servers and their files. It returns the ids of
 // those drills. Living ones hold their lock and are left alone. What cannot be removed is an error, and does not keep
-// the rest from being removed.
+// the rest from being removed. The lock files of those whose evidence is missing stay, for [Finder.Settle].
 func Reap(ctx context.Context, work string) ([]string, error) {
-	entries, err := os.ReadDir(work)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("look for leavings of drills: %w", err)
-	}
 	var reaped []string
-	var problems []error
-	for _, entry := range entries {
-		id, isLock := strings.CutSuffix(entry.Name(), lockSuffix)
-		if ctx.Err() != nil || !isLock || !drillID.MatchString(id) {
-			continue
-		}
-		dead, err := reapOne(work, id)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("leavings of drill %s: %w", id, err))
-		} else if dead {
-			reaped = append(reaped, id)
-		}
-	}
-	return reaped, errors.Join(append(problems, ctx.Err())...)
-}
-
-func reapOne(work, id string) (dead bool, err error) {
-	lock, err := takeFreeLock(lockPath(work, id))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errLocked) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer lock.Close()
-	return true, clearAway(work, id)
+	err := eachDead(ctx, work, func(id string, n *note) (bool, error) {
+		reaped = append(reaped, id)
+		return n == nil, nil
+	})
+	return reaped, err
 }
 
 // killRounds bounds how often processes are looked for: what is killed may have started another just before.

@@ -34,6 +34,7 @@ type Result struct {
 	RestoreBasis string          `json:"restore_basis"` // what the restore time was measured on
 	LogExcerpt   string          `json:"log_excerpt"`   // of the scratch server, where recovery went wrong
 	Damaged      []string        `json:"damaged"`       // objects of the repository
+	Ending       Ending          `json:"ending"`
 }
 
 // TargetReached is where the drill was to recover to, and where it came.

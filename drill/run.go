@@ -16,9 +16,9 @@ import (
 
 // The keys of log attributes.
 const (
-	keyDrills = "drills"
-	keyError  = "error"
-	keyStack  = "stack"
+	keyDrill = "drill"
+	keyError = "error"
+	keyStack = "stack"
 )
 
 // drill is one run: what it was asked for, what it has made so far, and what it has found.
@@ -27,6 +27,8 @@ type drill struct {
 	result *Result
 	checks *checklist
 	clock  *stopwatch
+	book   *notebook
+	ended  error // what its context ended by
 
 	scratch *scratch
 	bin     string // of the server programs
@@ -49,18 +51,17 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if reaped, err := Reap(ctx, o.WorkDirectory); err != nil {
-		o.Log.Warn("leavings of dead drills stay", keyError, err)
-	} else if len(reaped) > 0 {
-		o.Log.Info("removed the leavings of dead drills", keyDrills, reaped)
-	}
 	d := newDrill(o)
-	d.stage(func() error { return d.perform(ctx) })
+	ctx, cancel := d.limited(ctx)
+	defer cancel()
+	d.settleDead(ctx)
+	d.stage(ctx, func() error { return d.perform(ctx) })
 	d.checks.during(CheckRepository)
-	d.stage(func() error { return d.verifyRepository(ctx) })
+	d.stage(ctx, func() error { return d.verifyRepository(ctx) })
 	d.checks.during(CheckLeavings)
-	d.stage(d.cleanUp)
+	d.stage(ctx, d.cleanUp)
 	d.finish(ctx)
+	d.letGo()
 	if d.result.Verdict != Unproven {
 		return d.result, nil
 	}
@@ -69,9 +70,16 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 
 func newDrill(o Options) *drill {
 	started := o.Now()
-	d := &drill{Options: o, checks: newChecklist(), clock: &stopwatch{now: o.Now}}
+	if o.ID == "" {
+		o.ID = catalog.NewID(started)
+	}
+	d := &drill{Options: o, checks: newChecklist(), clock: &stopwatch{now: o.Now}, book: &notebook{now: o.Now}}
+	d.Progress = func(phase string, done, total int64) {
+		d.inPhase(phase)
+		o.Progress(phase, done, total)
+	}
 	d.result = &Result{
-		ID: catalog.NewID(started), Cluster: o.Cluster.Name(), Drill: o.Name, Started: started.UTC(), Policy: o.Targets,
+		ID: o.ID, Ending: Ending{How: EndedFinished, DeadlineSeconds: o.Deadline.Seconds()}, Cluster: o.Cluster.Name(), Drill: o.Name, Started: started.UTC(), Policy: o.Targets,
 		Target:      TargetReached{Kind: string(o.Target.Kind), Value: o.Target.Value()},
 		Rows:        Rows{Comparison: string(census.None), Tables: []Table{}},
 		Targets:     []Measured{},
@@ -82,11 +90,12 @@ func newDrill(o Options) *drill {
 }
 
 // stage runs a part of the drill. Whatever ends it decides the checks that it is at, and the next part goes on.
-func (d *drill) stage(part func() error) {
+func (d *drill) stage(ctx context.Context, part func() error) {
 	err := d.guarded(part)
 	if err == nil {
 		return
 	}
+	err = d.noteEnd(ctx, err)
 	d.Log.Warn("the drill could not do all", keyError, err)
 	d.checks.blame(err)
 	var recovery *server.RecoveryError
@@ -132,6 +141,9 @@ func (d *drill) prepare(ctx context.Context) error {
 	if d.scratch, err = newScratch(d.WorkDirectory, d.result.ID, d.Owner); err != nil {
 		return err
 	}
+	if err := d.book.open(d.scratch.lock, d.result, d.Cluster.Identity().SystemIdentifier); err != nil {
+		return err
+	}
 	d.checks.during(CheckPITR)
 	if err := d.planTarget(ctx); err != nil {
 		return err
@@ -156,6 +168,9 @@ func (d *drill) visitStops(ctx context.Context) error {
 		if err := d.visit(ctx, settings, &d.stops[i]); err != nil {
 			return err
 		}
+		if err := d.book.keep(d.result); err != nil {
+			return err
+		}
 	}
 	d.explainRows()
 	return nil
@@ -169,7 +184,7 @@ func (d *drill) cleanUp() error {
 		d.checks.set(CheckLeavings, Pass, "nothing was made")
 		return nil
 	}
-	if err := d.scratch.remove(); err != nil {
+	if err := d.scratch.clear(); err != nil {
 		d.checks.set(CheckLeavings, Fail, "%s", words(err))
 		return nil
 	}

@@ -101,7 +101,30 @@ func (s *scratch) remove() error {
 	if s.lock == nil {
 		return nil
 	}
-	err := clearAway(filepath.Dir(s.dir), s.id)
+	if err := s.clear(); err != nil {
+		return errors.Join(err, s.lock.Close())
+	}
+	return s.release()
+}
+
+// clear ends what runs in the directory and removes it. The lock stays: without it a drill whose evidence is still to be stored
+// could be forgotten.
+func (s *scratch) clear() error {
+	if s.lock == nil {
+		return nil
+	}
+	return clearAway(filepath.Dir(s.dir), s.id)
+}
+
+// release removes the lock, unless the directory could not be removed: the next look finds both.
+func (s *scratch) release() error {
+	if s.lock == nil {
+		return nil
+	}
+	var err error
+	if _, missing := os.Lstat(s.dir); errors.Is(missing, fs.ErrNotExist) {
+		err = removeLock(filepath.Dir(s.dir), s.id)
+	}
 	if closing := s.lock.Close(); err == nil {
 		err = closing
 	}
@@ -109,7 +132,7 @@ func (s *scratch) remove() error {
 	return err
 }
 
-// clearAway ends a drill's processes and removes its directories, and its lock file only when they are gone.
+// clearAway ends a drill's processes and removes its directories.
 func clearAway(work, id string) error {
 	dir := filepath.Join(work, id)
 	if err := killServers(dir, id); err != nil {
@@ -121,6 +144,10 @@ func clearAway(work, id string) error {
 			return fmt.Errorf("remove the scratch directory: %w", err)
 		}
 	}
+	return nil
+}
+
+func removeLock(work, id string) error {
 	if err := os.Remove(lockPath(work, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the scratch directory's lock: %w", err)
 	}

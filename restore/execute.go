@@ -25,6 +25,10 @@ type ExecOptions struct {
 	// Volatile makes nothing durable: for a directory that is thrown away before the machine could crash.
 	Volatile bool
 
+	// SetAside are bytes in the data directory's file system that the caller has taken for this restore, and gives back as
+	// Progress tells of more bytes.
+	SetAside int64
+
 	// OnlyOwnSettings leaves out what the restored postgresql.auto.conf says.
 	OnlyOwnSettings bool
 }
@@ -144,6 +148,9 @@ func (r *restorer) checkSpace() error {
 		device, free, err := s.free()
 		if err != nil {
 			return err
+		}
+		if s == r.sites[0] {
+			needs[device] -= r.options.SetAside
 		}
 		needs[device] += s.need
 		if needs[device] > free {

@@ -34,6 +34,7 @@ func (a *app) drillCommand() *cobra.Command {
 func (a *app) drillRunCommand() *cobra.Command {
 	var target targetFlags
 	var backup string
+	var supervision drillSupervision
 	c := &cobra.Command{
 		Use:   "run [NAME]",
 		Short: "Run a drill now",
@@ -45,15 +46,20 @@ func (a *app) drillRunCommand() *cobra.Command {
 			if len(args) == 1 {
 				name = args[0]
 			}
-			return a.drillRun(c.Context(), name, backup, target)
+			return a.drillRun(c.Context(), name, backup, target, supervision)
 		},
 	}
 	target.add(c.Flags())
+	supervision.add(c.Flags())
 	c.Flags().StringVar(&backup, "backup", "", "start from this backup, by its `LABEL` (default: the best one)")
 	return c
 }
 
-func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFlags) error {
+func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFlags, supervision drillSupervision) error {
+	ctx, err := a.underSupervision(ctx, supervision)
+	if err != nil {
+		return err
+	}
 	s, err := a.openKnown(ctx, drilling())
 	if err != nil {
 		return err
@@ -62,6 +68,7 @@ func (a *app) drillRun(ctx context.Context, name, backup string, flags targetFla
 	if err != nil {
 		return err
 	}
+	holdDrill(&options, &s.settings.Scheduler, s.config.Drills[name], supervision.id)
 	lent, err := a.lendHook(ctx, s, &options)
 	if err != nil {
 		return err
