@@ -21,8 +21,9 @@ func exported(t *testing.T) []string {
 	t.Helper()
 	d := &daemon{reloaded: newReloadMetrics()}
 	g := &agent{daemon: d, metrics: newAgentMetrics()}
+	s := &scheduler{daemon: d, metrics: newSchedulerMetrics(), herald: &herald{}}
 	var names []string
-	for _, registry := range []*prometheus.Registry{g.metrics.registry(g), d.registry(&herald{})} {
+	for _, registry := range []*prometheus.Registry{g.metrics.registry(g), s.metrics.registry(s)} {
 		descriptions := make(chan *prometheus.Desc)
 		go func() { registry.Describe(descriptions); close(descriptions) }()
 		for description := range descriptions {

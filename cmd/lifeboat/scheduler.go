@@ -26,11 +26,12 @@ const (
 )
 
 func (a *app) schedulerCommand() *cobra.Command {
-	return &cobra.Command{
+	var try bool
+	c := &cobra.Command{
 		Use:   "scheduler",
 		Short: "Run the drills of all clusters on their schedules",
 		Long: "Runs the drills of all clusters of the configuration, or of the one that --cluster names, when their schedules say so,\n" +
-			"and shows metrics and its health on scheduler.listen. Several schedulers may share a repository: each drill that is due\n" +
+			"and shows a dashboard, metrics and its health on scheduler.listen. Several schedulers may share a repository: each drill that is due\n" +
 			"runs once. SIGTERM lets running drills stop and store their evidence; SIGHUP lets it read the configuration anew, and a\n" +
 			"bad one is refused. It needs no access to production.",
 		Args: cobra.NoArgs,
@@ -38,9 +39,14 @@ func (a *app) schedulerCommand() *cobra.Command {
 			if err := a.settleDaemon(c.Flags().Changed("log-level")); err != nil {
 				return err
 			}
+			if try {
+				return a.tryNotifications(c.Context())
+			}
 			return a.scheduler(c.Context())
 		},
 	}
+	c.Flags().BoolVar(&try, "test-notifications", false, "send one message to all whom scheduler.notify names, and end")
+	return c
 }
 
 // scheduler is the long-running process that drills.
@@ -53,6 +59,7 @@ type scheduler struct {
 	grace    time.Duration
 	groups   *cage.Groups // nil: the limits that need control groups are not in force
 	slots    slots
+	herald   *herald
 
 	mu       sync.Mutex
 	clusters map[string]*attended
@@ -69,6 +76,7 @@ func (a *app) scheduler(ctx context.Context) error {
 	}
 	s := &scheduler{
 		daemon: a.newDaemon(ctx, "scheduler"), settings: settings, metrics: newSchedulerMetrics(), program: program, grace: drillGrace,
+		herald: a.newHerald(settings),
 		sights: schedule.NewSights(filepath.Join(settings.StateDirectory.Value, "drills.json")),
 	}
 	defer s.giveUp()
@@ -88,7 +96,8 @@ func (s *scheduler) run(ctx context.Context) error {
 	s.serve(ctx, stop, "watchdog", func(ctx context.Context) error { return s.notifier.Watchdog(ctx, s.alive) })
 	s.tell(s.notifier.Ready("serving"))
 	s.app.log.Info("the scheduler serves", "listen", pages.address(), "version", version())
-	s.serve(ctx, stop, "show metrics", pages.serve)
+	s.serve(ctx, stop, "show pages", pages.serve)
+	s.serve(ctx, stop, "notify", func(ctx context.Context) error { return s.herald.run(ctx, s.inForce) })
 	s.loop(ctx, s.reload)
 	return s.stop(ctx, schedulerGrace)
 }
@@ -97,7 +106,7 @@ func (s *scheduler) listen() (*pages, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry(s), promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { s.showHealth(w, s.health()) })
-	return listenPages("scheduler.listen", s.settings.Scheduler.Listen, mux)
+	return s.listenDashboard(mux)
 }
 
 func (s *scheduler) health() []string {

@@ -30,7 +30,7 @@ func newSchedulerMetrics() *schedulerMetrics {
 }
 
 func (m *schedulerMetrics) registry(s *scheduler) *prometheus.Registry {
-	return s.registry(m.errors, m.runs, m.allowed, m.inForce, &drillGauges{scheduler: s})
+	return s.registry(m.errors, m.runs, m.allowed, m.inForce, &drillGauges{scheduler: s}, s.herald)
 }
 
 func (m *schedulerMetrics) failed(cluster string, err error) {

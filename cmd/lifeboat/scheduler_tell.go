@@ -23,6 +23,7 @@ const (
 	// tellInterval is how often the scheduler looks for changes that are to be told, and tries again what could not be.
 	tellInterval = 15 * time.Second
 	toldFile     = "notifications.json"
+	tryPatience  = time.Minute // of the messages that try the channels
 )
 
 // herald tells people what has changed in what the scheduler knows.
@@ -57,6 +58,31 @@ func (h *herald) round(ctx context.Context, settings *config.Config, page *dashb
 		h.log.Error("not everybody can be notified", keyError, err)
 	}
 	h.teller.Round(ctx, conditions(page, h.started), channels, time.Duration(settings.Scheduler.Notify.Remind))
+}
+
+// tryNotifications sends one message by each way that is configured, and says how that went.
+func (a *app) tryNotifications(ctx context.Context) error {
+	settings, err := a.settings()
+	if err != nil {
+		return err
+	}
+	channels, err := channelsOf(&settings.Scheduler.Notify)
+	if err != nil {
+		return err
+	}
+	if len(channels) == 0 {
+		return usagef("scheduler.notify names nobody who could be told")
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryPatience)
+	defer cancel()
+	for _, c := range channels {
+		if failed := c.Send(ctx, tell.TestMessage(a.now())); failed != nil {
+			err = errors.Join(err, failed)
+			continue
+		}
+		a.out.Printf("%s: delivered\n", c.Name())
+	}
+	return err
 }
 
 // channelsOf are the ways to tell somebody. Those that can be used are returned with the error about the others.
