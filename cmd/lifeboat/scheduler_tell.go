@@ -21,7 +21,7 @@ import (
 
 const (
 	// tellInterval is how often the scheduler looks for changes that are to be told, and tries again what could not be.
-	tellInterval = 15 * time.Second
+	tellInterval = 5 * time.Second
 	toldFile     = "notifications.json"
 	tryPatience  = time.Minute // of the messages that try the channels
 )
