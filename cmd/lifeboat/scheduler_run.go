@@ -71,7 +71,7 @@ func (c *attended) attempt(d *plannedDrill) {
 
 // tryDrill holds the drill's lease while it runs, and looks again when it has it: somebody else may have run it meanwhile.
 func (c *attended) tryDrill(ctx context.Context, d *plannedDrill) error {
-	return c.app.exclusively(ctx, c.opened(), "drill."+d.name, jobLease, func(ctx context.Context) error {
+	return c.app.exclusively(ctx, c.opened(), "drill-"+d.name, jobLease, func(ctx context.Context) error {
 		if err := errors.Join(c.settle(ctx, nil), c.lookOnce(ctx)); err != nil {
 			return err
 		}
