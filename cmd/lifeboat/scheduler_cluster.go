@@ -45,6 +45,7 @@ type plannedDrill struct {
 	busy    sync.Mutex // held while it is attempted
 	mu      sync.Mutex
 	retryAt time.Time
+	heldAt  time.Time // when it was last found to be for somebody else
 	retries int
 }
 

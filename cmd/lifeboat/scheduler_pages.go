@@ -103,7 +103,7 @@ func dashboardCluster(v *schedulerView, c *clusterView) dashboard.Cluster {
 
 func dashboardDrill(d drillView) dashboard.Drill {
 	shown := dashboard.Drill{
-		Name: d.Name, To: d.Config.To.Value, Schedule: d.Config.Schedule.Value, Next: d.Next, Running: d.Running, Overdue: d.Overdue,
+		Name: d.Name, To: d.Config.To.Value, Schedule: d.Config.Schedule.Value, Next: d.Next, Running: d.Running, Due: d.Overdue, Awaited: d.Elsewhere,
 	}
 	if d.Last != nil {
 		last := dashboard.RunOf(d.Last)

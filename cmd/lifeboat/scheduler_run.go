@@ -49,6 +49,13 @@ func (d *plannedDrill) retry() time.Time {
 	return d.retryAt
 }
 
+// elsewhere says whether the drill was found to be for somebody else when it was last attempted, which is not long ago.
+func (d *plannedDrill) elsewhere(now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.heldAt.IsZero() && now.Sub(d.heldAt).Abs() < 3*heldRetry
+}
+
 // attempt runs a drill if this scheduler is the one to do it.
 func (c *attended) attempt(d *plannedDrill) {
 	err := c.tryDrill(c.scheduler.work, d)
@@ -59,7 +66,7 @@ func (c *attended) attempt(d *plannedDrill) {
 	case err == nil:
 		d.retries, d.retryAt = 0, time.Time{}
 	case errors.Is(err, catalog.ErrLeaseHeld), errors.Is(err, errDrillLives):
-		d.retryAt = now.Add(heldRetry)
+		d.retryAt, d.heldAt = now.Add(heldRetry), now
 		c.app.log.Debug("a drill is for somebody else", keyDrill, d.name, keyError, err)
 	default:
 		wait := min(firstRetry<<min(d.retries, 10), lastRetry)

@@ -147,7 +147,7 @@ func conditions(page *dashboard.Page, started time.Time) []tell.Condition {
 		if stale {
 			continue
 		}
-		for _, subject := range subjectsOf(c) {
+		for _, subject := range subjectsOf(c, page.Now) {
 			list = append(list, conditionOf(c.Name, subject, concerns))
 		}
 	}
@@ -155,10 +155,10 @@ func conditions(page *dashboard.Page, started time.Time) []tell.Condition {
 }
 
 // subjectsOf are those of a cluster beside the view, without drills that have had no reason to run yet.
-func subjectsOf(c *dashboard.Cluster) []string {
+func subjectsOf(c *dashboard.Cluster, now time.Time) []string {
 	subjects := []string{dashboard.AboutBackups, dashboard.AboutGaps, dashboard.AboutObjects, dashboard.AboutDrills}
 	for _, d := range c.Drills {
-		if d.Last != nil || !d.Overdue.IsZero() {
+		if d.Last != nil || d.Overdue(now) {
 			subjects = append(subjects, dashboard.AboutDrill(d.Name))
 		}
 	}

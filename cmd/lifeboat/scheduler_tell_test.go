@@ -39,15 +39,16 @@ func TestConditionsSayWhatIsKnown(t *testing.T) {
 		change       func(*dashboard.Cluster)
 		want         string // those that are not pass, and how many there are
 	}{
-		"all is well":              {0, time.Hour, func(*dashboard.Cluster) {}, "6:"}, // no word of quarterly, which had no reason to run yet
-		"just started":             {-1, time.Minute, func(c *dashboard.Cluster) { c.Seen = time.Time{} }, "0:"},
-		"never seen":               {-1, time.Hour, func(c *dashboard.Cluster) { c.Seen = time.Time{} }, "1: view of the repository=unproven"},
-		"not seen for long":        {time.Hour, 2 * time.Hour, func(c *dashboard.Cluster) { c.Backups = nil }, "1: view of the repository=unproven"},
-		"not seen while restarted": {time.Hour, time.Minute, func(*dashboard.Cluster) {}, "0:"},
-		"a gap":                    {0, time.Hour, func(c *dashboard.Cluster) { c.Gaps = []dashboard.Gap{{FromLSN: "0/1"}} }, "6: gaps=fail#0/1"},
-		"another drill overdue":    {0, time.Hour, func(c *dashboard.Cluster) { c.Drills[1].Overdue = now }, "7: drill quarterly=unproven#overdue "},
+		"all is well":                        {0, time.Hour, func(*dashboard.Cluster) {}, "6:"}, // no word of quarterly, which had no reason to run yet
+		"just started":                       {-1, time.Minute, func(c *dashboard.Cluster) { c.Seen = time.Time{} }, "0:"},
+		"never seen":                         {-1, time.Hour, func(c *dashboard.Cluster) { c.Seen = time.Time{} }, "1: view of the repository=unproven"},
+		"not seen for long":                  {time.Hour, 2 * time.Hour, func(c *dashboard.Cluster) { c.Backups = nil }, "1: view of the repository=unproven"},
+		"not seen while restarted":           {time.Hour, time.Minute, func(*dashboard.Cluster) {}, "0:"},
+		"a gap":                              {0, time.Hour, func(c *dashboard.Cluster) { c.Gaps = []dashboard.Gap{{FromLSN: "0/1"}} }, "6: gaps=fail#0/1"},
+		"another drill overdue":              {0, time.Hour, func(c *dashboard.Cluster) { c.Drills[1].Due = now.Add(-2 * time.Hour) }, "7: drill quarterly=unproven#overdue "},
+		"about to begin, for the first time": {0, time.Hour, func(c *dashboard.Cluster) { c.Drills[1].Due = now }, "6:"},
 		"failed and overdue": {0, time.Hour, func(c *dashboard.Cluster) {
-			c.Drills[0].Last.Verdict, c.Drills[0].Overdue = drill.Fail, now
+			c.Drills[0].Last.Verdict, c.Drills[0].Due = drill.Fail, now.Add(-2*time.Hour)
 		}, "6: drill nightly=fail# overdue"},
 	}
 	for name, c := range cases {

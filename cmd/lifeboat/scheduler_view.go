@@ -34,14 +34,15 @@ type clusterView struct {
 
 // drillView is a drill of the configuration.
 type drillView struct {
-	Name     string
-	Config   *config.Drill
-	Next     time.Time     // by its schedule; zero: it has none, or it never comes
-	Overdue  time.Time     // since when it ought to have run; zero: it is not overdue
-	Running  time.Time     // since when; zero: it does not run on this machine
-	Last     *drill.Result // nil: it has never run
-	Passed   time.Time     // when it last began to end with pass or warn
-	Deadline time.Duration
+	Name      string
+	Config    *config.Drill
+	Next      time.Time     // by its schedule; zero: it has none, or it never comes
+	Overdue   time.Time     // since when it ought to have run; zero: it is not overdue
+	Running   time.Time     // since when; zero: it does not run on this machine
+	Elsewhere bool          // another scheduler is at it
+	Last      *drill.Result // nil: it has never run
+	Passed    time.Time     // when it last began to end with pass or warn
+	Deadline  time.Duration
 }
 
 // viewedResults is how many results of each cluster a view has.
@@ -89,6 +90,7 @@ func (c *attended) drillView(name string, planned *plannedDrill, living drill.Be
 	if planned != nil && c.known() {
 		state := c.state(planned)
 		v.Next, v.Overdue = state.Next, state.Overdue
+		v.Elsewhere = planned.elsewhere(c.app.now())
 	}
 	return v
 }
