@@ -32,7 +32,8 @@ type Finder struct {
 
 // Settle removes what dead drills left, those of other clusters included, and stores the evidence of this cluster's: each is
 // unproven, or failed where its promised restore time was over. The lock file of a drill stays until its evidence is in the
-// repository, so that no drill that began is forgotten, and none has two. It returns the results that it stored.
+// repository, so that no drill that began is forgotten, and none has two. Evidence that drills kept since the repository was away
+// is delivered. It returns the results that it made.
 func (f Finder) Settle(ctx context.Context) ([]*Result, error) {
 	var settled []*Result
 	err := eachDead(ctx, f.WorkDirectory, func(id string, n *note) (bool, error) {
@@ -48,7 +49,7 @@ func (f Finder) Settle(ctx context.Context) ([]*Result, error) {
 		}
 		return err == nil, err
 	})
-	return settled, err
+	return settled, errors.Join(err, f.deliver(ctx))
 }
 
 func (f Finder) owns(n *note) bool {

@@ -18,6 +18,7 @@ const (
 	evidencePatience = time.Minute
 	historyLength    = 50 // drills that a report's trends show
 	localEvidence    = "evidence"
+	localResult      = "evidence.json"
 )
 
 // storeEvidence writes the report and the result into the repository and reads the result back.
@@ -97,7 +98,7 @@ func (d *drill) writeLocally() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return errors.Join(os.WriteFile(filepath.Join(dir, reportFile), page, 0o600), os.WriteFile(filepath.Join(dir, "evidence.json"), body, 0o600))
+	return errors.Join(os.WriteFile(filepath.Join(dir, reportFile), page, 0o600), os.WriteFile(filepath.Join(dir, localResult), body, 0o600))
 }
 
 // Load reads a drill's result from the repository, and what vouches for it. The error is storage.ErrNotFound where there is

@@ -102,10 +102,13 @@ func (in *installation) asks(server *pgtest.Cluster) {
 	server.Exec(in.t.Context(), "SELECT pg_reload_conf()")
 }
 
-func (in *installation) startAgent() *station {
+func (in *installation) startAgent() *station { return in.startDaemon("agent", in.config) }
+
+// startDaemon starts an agent or a scheduler and waits until it serves.
+func (in *installation) startDaemon(name, config string) *station {
 	in.t.Helper()
 	s := &station{in: in, log: &journal{}}
-	s.cmd = pgtest.Command(context.WithoutCancel(in.t.Context()), in.install, in.bin+"/lifeboat", "--config", in.config, "agent")
+	s.cmd = pgtest.Command(context.WithoutCancel(in.t.Context()), in.install, in.bin+"/lifeboat", "--config", config, name)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		in.t.Fatal(err)
@@ -115,13 +118,13 @@ func (in *installation) startAgent() *station {
 			s.kill()
 		}
 		if strings.Contains(s.log.String(), secret) {
-			in.t.Error("the agent's log tells the password")
+			in.t.Errorf("the %s's log tells the password", name)
 		}
 		if in.t.Failed() {
-			in.t.Logf("the agent's log:\n%s", s.log)
+			in.t.Logf("the %s's log:\n%s", name, s.log)
 		}
 	})
-	s.says("the agent serves")
+	s.says("the " + name + " serves")
 	return s
 }
 
@@ -135,7 +138,7 @@ func (in *installation) readyAgent() *station {
 
 func (s *station) says(words string) {
 	s.in.t.Helper()
-	s.in.eventually("the agent says: "+words, func() bool { return strings.Contains(s.log.String(), words) })
+	s.in.eventually("it says: "+words, func() bool { return strings.Contains(s.log.String(), words) })
 }
 
 func (in *installation) eventually(what string, is func() bool) {

@@ -87,7 +87,7 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.demoCommand(), a.initCommand(), a.checkCommand(), a.pushCommand(), a.fetchCommand(), a.aheadCommand(), a.backupCommand(),
 		a.listCommand(), a.restoreCommand(), a.verifyCommand(), a.censusCommand(), a.drillCommand(), a.dumpCommand(), a.keyCommand(),
-		a.syncCommand(), a.expireCommand(), a.agentCommand(),
+		a.syncCommand(), a.expireCommand(), a.agentCommand(), a.schedulerCommand(),
 	}
 }
 

@@ -59,6 +59,7 @@ func (a *app) check(ctx context.Context) error {
 	k.checkServer(ctx)
 	k.checkRepository(ctx)
 	k.checkAgent(ctx)
+	k.checkNotifications()
 	if a.json() {
 		err = a.writeJSON(k.findings)
 	} else {

@@ -36,6 +36,7 @@ type drillRequest struct {
 	name, backup, to string
 	target           targetFlags
 	mandate          mandateFlags
+	supervision      drillSupervision
 }
 
 func (a *app) drillRunCommand() *cobra.Command {
@@ -56,12 +57,17 @@ func (a *app) drillRunCommand() *cobra.Command {
 	}
 	r.target.add(c.Flags())
 	r.mandate.add(c.Flags())
+	r.supervision.add(c.Flags())
 	c.Flags().StringVar(&r.to, "to", "", "recover to this `TARGET`, in the words of the configuration: latest, a time, 1h ago, random, 'restore point' or 'before last ddl'")
 	c.Flags().StringVar(&r.backup, "backup", "", "start from this backup, by its `LABEL` (default: the best one)")
 	return c
 }
 
 func (a *app) drillRun(ctx context.Context, r drillRequest) error {
+	ctx, err := a.underSupervision(ctx, r.supervision)
+	if err != nil {
+		return err
+	}
 	s, err := a.openKnown(ctx, drilling())
 	if err != nil {
 		return err
@@ -73,6 +79,7 @@ func (a *app) drillRun(ctx context.Context, r drillRequest) error {
 	if err := r.mandate.complete(&options, s); err != nil {
 		return err
 	}
+	holdDrill(&options, &s.settings.Scheduler, s.config.Drills[r.name], r.supervision.id)
 	var lent loans
 	a.isolate(s, &options, &lent)
 	options.Others = a.others(ctx, s)

@@ -17,8 +17,11 @@ import (
 const productionPatience = 15 * time.Second
 
 // production tells a drill what production has committed that the archive does not have, by its server's word on how
-// far the WAL is flushed and the commit records in its pg_wal.
+// far the WAL is flushed and the commit records in its pg_wal. It is nil where the configuration names no connection.
 func production(s *scene) func(context.Context, wal.TimelineID, wal.LSN) (drill.ProductionState, error) {
+	if s.config.Connection == "" {
+		return nil
+	}
 	return func(ctx context.Context, timeline wal.TimelineID, archived wal.LSN) (drill.ProductionState, error) {
 		ctx, cancel := context.WithTimeout(ctx, productionPatience)
 		defer cancel()

@@ -2,13 +2,78 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 
+	"lifeboat/cmd/internal/config"
 	"lifeboat/cmd/internal/dashboard"
+	"lifeboat/drill"
+	"lifeboat/storage"
 	"lifeboat/storage/catalog"
 )
+
+// schedulerPages are the dashboard's source.
+type schedulerPages struct{ *scheduler }
+
+// listenDashboard adds the dashboard to what mux shows, and guards all of it.
+func (s *scheduler) listenDashboard(mux *http.ServeMux) (*pages, error) {
+	server, err := dashboard.NewServer(schedulerPages{s}, s.app.log)
+	if err != nil {
+		return nil, err
+	}
+	server.Routes(mux)
+	p, err := listenPages("scheduler.listen", s.settings.Scheduler.Listen, mux)
+	if err == nil && p.listener != nil {
+		p.handler = dashboard.Guard(p.listener.Addr(), mux)
+	}
+	return p, err
+}
+
+// Page implements dashboard.Source.
+func (p schedulerPages) Page() *dashboard.Page {
+	view := p.view()
+	page := dashboardPage(&view)
+	if !p.alive() {
+		page.Trouble = "The scheduler's main loop stands still: no drill begins. Its service manager is to start it anew."
+	}
+	return page
+}
+
+// Report implements dashboard.Source.
+func (p schedulerPages) Report(ctx context.Context, w io.Writer, cluster, id string) error {
+	if !catalog.ValidID(id) {
+		return dashboard.ErrNoDrill
+	}
+	c := p.attendedNow()[cluster]
+	if c == nil || c.opened() == nil {
+		return fmt.Errorf("report of drill %s: the repository of cluster %s is not open", id, cluster)
+	}
+	ctx, cancel := context.WithTimeout(ctx, pagesPatience)
+	defer cancel()
+	result, err := drill.Load(ctx, c.opened().cluster, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return dashboard.ErrNoDrill
+	}
+	if err != nil {
+		return err
+	}
+	history, _ := c.evidence.newest(viewedResults) // what cannot be read is told on the cluster's page
+	return drill.WriteHTML(w, result, history)
+}
+
+// inForce is the configuration that is followed now, and what is known.
+func (s *scheduler) inForce() (*config.Config, *dashboard.Page) {
+	settings := s.settings
+	for _, c := range s.attendedNow() {
+		settings = c.settings
+	}
+	return settings, schedulerPages{s}.Page()
+}
 
 // dashboardPage is what the pages show of what the scheduler knows.
 func dashboardPage(v *schedulerView) *dashboard.Page {
@@ -38,7 +103,7 @@ func dashboardCluster(v *schedulerView, c *clusterView) dashboard.Cluster {
 
 func dashboardDrill(d drillView) dashboard.Drill {
 	shown := dashboard.Drill{
-		Name: d.Name, To: d.Config.To.Value, Schedule: d.Config.Schedule.Value, Next: d.Next, Running: d.Running, Overdue: d.Overdue,
+		Name: d.Name, To: d.Config.To.Value, Schedule: d.Config.Schedule.Value, Next: d.Next, Running: d.Running, Due: d.Overdue, Awaited: d.Elsewhere,
 	}
 	if d.Last != nil {
 		last := dashboard.RunOf(d.Last)

@@ -22,13 +22,15 @@ type Scheduler struct {
 	CPULimit    CPUShare   `yaml:"cpu_limit"`    // of one drill; zero: none
 	MemoryLimit Size       `yaml:"memory_limit"` // of one drill; zero: none
 	DiskLimit   Size       `yaml:"disk_limit"`   // of all scratch directories together; zero: none
+
+	Notify Notify `yaml:"notify"`
 }
 
 // DefaultDeadline is how long a drill may take that the configuration gives no deadline.
 const DefaultDeadline = Duration(6 * time.Hour)
 
 func defaultScheduler() Scheduler {
-	return Scheduler{WorkDirectory: defaultScratch, Listen: "127.0.0.1:9871", Parallel: 1, Nice: 10, IOPriority: IOBestEffort}
+	return Scheduler{WorkDirectory: defaultScratch, Listen: "127.0.0.1:9871", Parallel: 1, Nice: 10, IOPriority: IOBestEffort, Notify: Notify{Remind: defaultRemind}}
 }
 
 // Count is a whole number above zero.

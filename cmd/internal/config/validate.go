@@ -33,7 +33,7 @@ func (c *Config) validate() error {
 			return &Error{Message: fmt.Sprintf("%s: %q is not an absolute path", what, path)}
 		}
 	}
-	return nil
+	return c.Scheduler.Notify.validate()
 }
 
 func (c *Cluster) validate(name string) error {

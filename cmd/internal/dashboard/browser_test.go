@@ -153,7 +153,7 @@ func TestEveryPageIsMadeForScreenReaders(t *testing.T) {
 		for what, expression := range map[string]string{
 			"a language":                     "document.documentElement.lang == 'en'",
 			"one first heading":              "document.querySelectorAll('h1').length == 1",
-			"no heading level left out":      "[...document.querySelectorAll('h1,h2,h3')].every((h, i, all) => i == 0 || h.tagName[1] - all[i-1].tagName[1] <= 1)",
+			"no heading level left out":      "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].every((h, i, all) => i == 0 || h.tagName[1] - all[i-1].tagName[1] <= 1)",
 			"headers with a scope":           "[...document.querySelectorAll('th')].every(th => th.scope)",
 			"captions":                       "[...document.querySelectorAll('table')].every(t => t.caption)",
 			"drawings with words":            "[...document.querySelectorAll('svg')].every(s => s.getAttribute('role') == 'img' && s.getAttribute('aria-label'))",
@@ -182,3 +182,10 @@ func contrast(selector string) string {
 }
 
 func quote(s string) string { return "`" + s + "`" }
+
+// The picture of the documentation is one of these; see -screenshots.
+func TestPictureOfTheDocumentation(t *testing.T) {
+	t.Parallel()
+	page := startBrowser(t).open(serve(t, pageOf(sound("shop"), failing(), stale()))+"/", look{width: 960, height: 600})
+	keep(t, "dashboard", page)
+}

@@ -111,8 +111,8 @@ func (c *Cluster) judgeDrills(now time.Time) []Concern {
 func judgeDrill(d Drill, now time.Time) []Concern {
 	about := AboutDrill(d.Name)
 	var list []Concern
-	if !d.Overdue.IsZero() {
-		list = append(list, Concern{Result: drill.Unproven, About: about, Mark: "overdue", Text: fmt.Sprintf("Drill %s ought to have run at %s (%s).", d.Name, stamp(d.Overdue), ago(now, d.Overdue))})
+	if d.Overdue(now) {
+		list = append(list, Concern{Result: drill.Unproven, About: about, Mark: "overdue", Text: fmt.Sprintf("Drill %s ought to have run at %s (%s).", d.Name, stamp(d.Due), ago(now, d.Due))})
 	}
 	last := d.Last
 	switch {

@@ -73,8 +73,9 @@ type Drill struct {
 	Name, To string
 	Schedule string    // as it is written; empty: runs by hand only
 	Next     time.Time // by its schedule
-	Running  time.Time // since when; zero: it does not
-	Overdue  time.Time // since when it ought to have run; zero: it is not overdue
+	Running  time.Time // since when, on this machine; zero: it does not
+	Due      time.Time // since when it ought to have begun; zero: it is not due
+	Awaited  bool      // another scheduler is at it
 	Last     *Run      // nil: it has never run
 }
 
@@ -100,6 +101,14 @@ type Promise struct {
 	Actual      string
 	UsedPercent float64
 	Result      drill.Verdict
+}
+
+// patience is how long a drill that is due may wait for another one to end.
+const patience = time.Hour
+
+// Overdue says that the drill ought to run, and neither does nor is waiting its turn.
+func (d *Drill) Overdue(now time.Time) bool {
+	return !d.Due.IsZero() && now.Sub(d.Due) > patience && d.Running.IsZero() && !d.Awaited
 }
 
 // Cluster returns the cluster called name, or nil.

@@ -157,7 +157,7 @@ func show(c *Cluster, p *Page) *shownCluster {
 		}
 	}
 	for _, d := range c.Drills {
-		s.Drills = append(s.Drills, shownDrill{Drill: d, Last: c.link(d.Last), IsRunning: !d.Running.IsZero(), IsOverdue: !d.Overdue.IsZero()})
+		s.Drills = append(s.Drills, shownDrill{Drill: d, Last: c.link(d.Last), IsRunning: !d.Running.IsZero(), IsOverdue: d.Overdue(p.Now)})
 	}
 	for i := range c.Runs {
 		s.Recent = append(s.Recent, *c.link(&c.Runs[len(c.Runs)-1-i]))

@@ -239,3 +239,30 @@ func TestANewChannelHearsWhatIsBad(t *testing.T) {
 		t.Errorf("told %q", got)
 	}
 }
+
+// spying is a channel that looks at what is remembered while it sends.
+type spying struct {
+	path string
+	saw  string
+}
+
+func (*spying) Name() string { return "webhook" }
+
+func (s *spying) Send(context.Context, tell.Message) error {
+	raw, err := os.ReadFile(s.path)
+	s.saw = string(raw)
+	return err
+}
+
+func TestWhatIsToldIsWrittenDownBefore(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	spy := &spying{path: s.path}
+	s.after(t, 0, "a/x=fail", spy)
+	if !strings.Contains(spy.saw, `"waiting":[{"cluster":"a"`) {
+		t.Errorf("while it was sent there was %s", spy.saw)
+	}
+	if raw, err := os.ReadFile(s.path); err != nil || strings.Contains(string(raw), `"waiting":[{`) {
+		t.Errorf("afterwards there is %s, %v", raw, err)
+	}
+}
