@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"os/user"
 	"strings"
@@ -32,20 +33,13 @@ func (f *mandateFlags) complete(o *drill.Options, s *scene) error {
 	}
 	o.Mandate = drill.Mandate{
 		Name: policy.Name.Value, Version: policy.Version.Value, SHA256: sum, Schedule: s.config.Drills[o.Name].Schedule.Value,
-		Approver: first(f.approver, policy.Approver.Value), Ticket: first(f.ticket, policy.Ticket.Value),
+		Approver: cmp.Or(f.approver, policy.Approver.Value), Ticket: cmp.Or(f.ticket, policy.Ticket.Value),
 	}
 	o.Origin = drill.Origin{Trigger: drill.ByHand, By: whoRuns(), Command: f.command}
 	if f.scheduler != "" {
 		o.Origin.Trigger, o.Origin.By = drill.BySchedule, f.scheduler+", as "+whoRuns()
 	}
 	return nil
-}
-
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // whoRuns is the user of this process and the machine's name.

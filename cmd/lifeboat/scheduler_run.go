@@ -119,7 +119,7 @@ func (c *attended) childOf(d *plannedDrill, id string) child {
 		groups: c.scheduler.groups, stderr: c.app.stderr,
 		args: []string{
 			"--config", c.settings.Path, "--cluster", c.name, "--output", "json", "--log-level", c.app.logLevel, "--log-format", c.app.logFormat,
-			"drill", "run", d.name, "--id", id, "--supervised",
+			"drill", "run", d.name, "--id", id, "--supervised", "--scheduler", "lifeboat",
 		},
 	}
 }
