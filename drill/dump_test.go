@@ -3,6 +3,7 @@ package drill_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -352,4 +354,35 @@ func TestDumpsNeedTheClientProgramsOfTheServersVersion(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	})
+}
+
+// TestKilledDrillLeavesNothingOfItsDumps kills drills with SIGKILL while they dump, and while they restore a dump.
+func TestKilledDrillLeavesNothingOfItsDumps(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Debian(t), nil)
+	s.in("postgres", "CREATE TABLE wide AS SELECT i, repeat(md5(i::text), 20) AS filler FROM generate_series(1, 30000) i; CREATE INDEX ON wide (filler)")
+	s.backUpAll()
+	for _, moment := range []struct {
+		phase string
+		after time.Duration
+	}{
+		{drill.PhaseDump + " postgres", 0}, {drill.PhaseDump + " postgres", 100 * time.Millisecond},
+		{drill.PhaseDump, 50 * time.Millisecond}, {drill.PhaseDump, 900 * time.Millisecond},
+	} {
+		d := s.startDrill(t, "postgres")
+		d.await(t, moment.phase)
+		time.Sleep(moment.after)
+		if err := d.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		_ = d.cmd.Wait()
+		reapSoon(t, d.work)
+		wantNoLeavings(t, d.work)
+	}
+	o := s.options(t)
+	o.Dump = drill.DumpOptions{Databases: []string{"postgres"}}
+	if r := s.drill(t, o); check(t, r, drill.CheckDump).Result != drill.Pass || check(t, r, drill.CheckRepository).Result != drill.Pass {
+		tell(t, r)
+		t.Error("the next drill does not pass")
+	}
 }

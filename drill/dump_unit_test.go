@@ -107,6 +107,16 @@ func TestWhatEndsADumpIsJudged(t *testing.T) {
 	}
 }
 
+func TestADumpThatDoesNotFitIsNotRestored(t *testing.T) {
+	t.Parallel()
+	d := &drill{scratch: &scratch{dir: t.TempDir()}}
+	d.dumped.pending = []*pendingDump{{bytes: 1}, {bytes: 1 << 60}}
+	var full *NoRoomError
+	if err := d.roomToRestore(); !errors.As(err, &full) || full.Needed < 1<<60 || full.Free <= 0 {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestSettingsOfASessionAreEscaped(t *testing.T) {
 	t.Parallel()
 	got := sessionOptions(map[string]string{"b": `x y\z`, "a": ""})

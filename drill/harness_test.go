@@ -31,7 +31,7 @@ const (
 	runPush  = "run-push"  // place, path
 	runFetch = "run-fetch" // place, name, destination
 	runHand  = "receive"   // socket, name, destination
-	runDrill = "run-drill" // place, work directory, bin directory, this program where PostgreSQL's user can run it
+	runDrill = "run-drill" // place, work directory, bin directory, this program where PostgreSQL's user can run it, databases to dump
 )
 
 const clusterName = "main"
@@ -106,6 +106,7 @@ func drillProgram(ctx context.Context, args []string) int {
 	}
 	o := drillOptions(repository, cluster, args[0], args[3])
 	o.WorkDirectory, o.PostgresBin = args[1], args[2]
+	o.Dump.Databases = args[4:]
 	last := ""
 	o.Progress = func(phase string, _, _ int64) {
 		if phase != last {

@@ -153,14 +153,14 @@ type child struct {
 	lines *bufio.Scanner
 }
 
-func (s *store) startDrill(t *testing.T) *child {
+func (s *store) startDrill(t *testing.T, dumps ...string) *child {
 	t.Helper()
 	d := &child{work: filepath.Join(pgtest.TempDir(t), "work")}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.cmd = exec.Command(self, runDrill, s.place.File, d.work, s.install.BinDir, s.program)
+	d.cmd = exec.Command(self, append([]string{runDrill, s.place.File, d.work, s.install.BinDir, s.program}, dumps...)...)
 	d.cmd.Stderr = os.Stderr
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {

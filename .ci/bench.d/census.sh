@@ -2,13 +2,13 @@
 # takes from pgbench's load; and how often the exact cut is found under that load. To be sourced.
 # shellcheck shell=bash disable=SC2034,SC2154 # variables come from measure and scene.sh
 
-MILLIONS=${MILLIONS:-1 10} CLIENTS=${CLIENTS-1 2 4 8 16 32} CENSUSES=${CENSUSES:-20} LENGTH=${LENGTH:-60} FILLER=${FILLER:-84}
+MILLIONS=${MILLIONS-1 10} CLIENTS=${CLIENTS-1 2 4 8 16 32} CENSUSES=${CENSUSES:-20} LENGTH=${LENGTH:-60} FILLER=${FILLER:-84} COMMIT=${COMMIT:-on}
 everything=$((1 << 50)) sample=$((64 << 20)) little=$((1 << 20))
 
 measure_census() {
 	SEGMENTS=0 SCALE=${CENSUS_SCALE:-50}
 	make_scene
-	psql_run "ALTER SYSTEM SET synchronous_commit = 'on'" "SELECT pg_reload_conf()" >output
+	psql_run "ALTER SYSTEM SET synchronous_commit = '$COMMIT'" "SELECT pg_reload_conf()" >output
 	printf '\n%s processors, load %s\n' "$(nproc)" "$(cut -d ' ' -f 1-3 /proc/loadavg)"
 	[[ -z $CLIENTS ]] || measure_exactness
 	((LENGTH == 0)) || measure_effect
