@@ -58,6 +58,7 @@ func TestHostileBackupHarmsNobody(t *testing.T) {
 		s.census()
 		s.turnHostile()
 		o := s.options(t)
+		o.Examination.Amcheck = drill.AmcheckAvailable
 		listens := "?"
 		o.Progress = func(phase string, _, _ int64) {
 			if strings.HasPrefix(phase, drill.PhaseVerify+" ") && listens == "?" {

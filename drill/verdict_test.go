@@ -136,6 +136,9 @@ func TestOptionsAreRefused(t *testing.T) {
 	if err := sound.check(); err != nil {
 		t.Error(err)
 	}
+	if (Examination{Amcheck: "often"}).check() == nil {
+		t.Error("an unknown way to examine heaps is taken")
+	}
 	if r, err := Run(t.Context(), Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now}); err == nil || r != nil {
 		t.Errorf("a drill without a repository: %v, %v", r, err)
 	}
