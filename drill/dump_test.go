@@ -376,7 +376,7 @@ func TestKilledDrillLeavesNothingOfItsDumps(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = d.cmd.Wait()
-		reapSoon(t, d.work)
+		s.settleSoon(t, d.work)
 		wantNoLeavings(t, d.work)
 	}
 	o := s.options(t)
