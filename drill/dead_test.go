@@ -1,6 +1,7 @@
 package drill_test
 
 import (
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -133,6 +134,34 @@ func TestDeadDrillsAreToldOnce(t *testing.T) {
 			t.Errorf("%+v", why)
 		}
 	})
+}
+
+// TestEvidenceThatWasKeptIsDelivered is about drills that ended while the repository was away.
+func TestEvidenceThatWasKeptIsDelivered(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Newest(t), nil)
+	work := t.TempDir()
+	keep := func(cluster string) *drill.Result {
+		r := &drill.Result{ID: catalog.NewID(time.Now()), Cluster: cluster, Drill: "nightly", Verdict: drill.Unproven, Started: time.Now().UTC()}
+		dir := filepath.Join(work, "evidence", r.ID)
+		body, err := json.Marshal(r)
+		if err := errors.Join(err, os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "evidence.json"), body, 0o600),
+			os.WriteFile(filepath.Join(dir, "report.html"), []byte("<p>"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	own, others := keep(clusterName), keep("other")
+	for range 2 {
+		if settled, err := s.finder(work).Settle(t.Context()); err != nil || len(settled) != 0 {
+			t.Errorf("settled %v: %v", settled, err)
+		}
+	}
+	s.wantKept(t, own)
+	left, err := os.ReadDir(filepath.Join(work, "evidence"))
+	if err != nil || len(left) != 1 || left[0].Name() != others.ID {
+		t.Errorf("left are %v, want that of the other cluster: %v", left, err)
+	}
 }
 
 func TestDrillsThatBeginAreSeenByOthers(t *testing.T) {

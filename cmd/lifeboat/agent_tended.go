@@ -49,9 +49,11 @@ type tended struct {
 	watch watch
 	view  view
 	pulse heartbeat
-	shop  atomic.Pointer[shop]            // nil until the repository is open and the data directory known
-	flow  atomic.Pointer[stream.Receiver] // nil while no WAL is received
-	owing atomic.Bool                     // a push has found all repositories there again
+
+	evidence evidenceBook
+	shop     atomic.Pointer[shop]            // nil until the repository is open and the data directory known
+	flow     atomic.Pointer[stream.Receiver] // nil while no WAL is received
+	owing    atomic.Bool                     // a push has found all repositories there again
 
 	lostWAL atomic.Bool // a gap was entered into the ledger
 	emptied bool        // the repository has all of the spool; of the goroutine that receives

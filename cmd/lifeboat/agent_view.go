@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"lifeboat/drill"
 	"lifeboat/storage/catalog"
 )
 
@@ -70,13 +69,12 @@ func (t *tended) lookOnce(ctx context.Context, cluster *catalog.Cluster) (sight,
 	if seen.lastCensus, err = newestCensus(ctx, cluster); err != nil {
 		return seen, err
 	}
-	results, _, err := drill.List(ctx, cluster)
-	for _, r := range results {
-		if (r.Verdict == drill.Pass || r.Verdict == drill.Warn) && r.Started.After(seen.lastPassedDrill) {
-			seen.lastPassedDrill = r.Started
-		}
+	if err := t.evidence.renew(ctx, cluster, nil); err != nil {
+		return seen, err
 	}
-	return seen, err
+	results, _ := t.evidence.newest(viewedResults)
+	seen.lastPassedDrill = lastPassed(results)
+	return seen, nil
 }
 
 func (s *sight) countTroubles(inventory *catalog.Inventory) {

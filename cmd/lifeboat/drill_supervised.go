@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -33,6 +35,7 @@ func (s *drillSupervision) add(flags *pflag.FlagSet) {
 // errAlone says that the scheduler is gone.
 var errAlone = errors.New("the scheduler that started this drill is gone")
 
+// underSupervision is supervised where the scheduler has started this process.
 func (a *app) underSupervision(ctx context.Context, s drillSupervision) (context.Context, error) {
 	if !s.supervised {
 		return ctx, nil
@@ -50,6 +53,7 @@ func (a *app) supervised(ctx context.Context, s *config.Scheduler, word io.Reade
 	if err := cage.Lower(int(s.Nice), ioClass(s.IOPriority)); err != nil {
 		a.log.Warn("the drill has the priority of everything else", keyError, err)
 	}
+	signal.Ignore(syscall.SIGPIPE) // with the scheduler, the reader of standard error is gone
 	lines := bufio.NewReader(word)
 	if _, err := lines.ReadString('\n'); err != nil {
 		return ctx, fmt.Errorf("wait for the scheduler: %w", errAlone)

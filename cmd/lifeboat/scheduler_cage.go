@@ -60,5 +60,5 @@ func openGroups(root string, limits cage.Limits) (*cage.Groups, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cage.Open(own, limits)
+	return cage.Open(own, os.Getpid(), limits)
 }

@@ -239,6 +239,10 @@ func TestKilledSchedulersAndDrillsAreNotForgotten(t *testing.T) {
 		time.Sleep(time.Duration(i*i) * 150 * time.Millisecond)
 		s.kill()
 		note(s)
+		in.eventually("the drill has stopped", func() bool {
+			list, err := drill.Living(in.path("scratch"))
+			return err == nil && len(list) == 0
+		})
 	}
 	s := in.startScheduler()
 	running := in.living()

@@ -45,7 +45,7 @@ func TestEachProcessHasAGroupWithTheLimits(t *testing.T) {
 	if err != nil || found != own {
 		t.Fatalf("%s: %v", found, err)
 	}
-	groups, err := Open(own, Limits{CPUPercent: 250, Memory: 4 << 30, IOWeight: 10})
+	groups, err := Open(own, 4711, Limits{CPUPercent: 250, Memory: 4 << 30, IOWeight: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,13 +79,16 @@ func TestEachProcessHasAGroupWithTheLimits(t *testing.T) {
 func TestLimitsThatCannotBeHadAreErrors(t *testing.T) {
 	t.Parallel()
 	_, own := tree(t, "cpu")
-	if _, err := Open(own, Limits{CPUPercent: 100, Memory: 1 << 30}); err == nil || !strings.Contains(err.Error(), `no controller "memory"`) {
+	if _, err := Open(own, 4711, Limits{CPUPercent: 100, Memory: 1 << 30}); err == nil || !strings.Contains(err.Error(), `no controller "memory"`) {
 		t.Errorf("no controller: %v", err)
 	}
-	if _, err := Open(own, Limits{CPUPercent: 100}); err != nil {
+	if _, err := Open(own, 4711, Limits{CPUPercent: 100}); err != nil {
 		t.Errorf("what is there: %v", err)
 	}
-	if _, err := Open(filepath.Join(own, "gone"), Limits{CPUPercent: 100}); err == nil {
+	if _, err := Open(own, 4712, Limits{CPUPercent: 100}); err == nil || !strings.Contains(err.Error(), "process 4711 is there") {
+		t.Errorf("with another's process: %v", err)
+	}
+	if _, err := Open(filepath.Join(own, "gone"), 4711, Limits{CPUPercent: 100}); err == nil {
 		t.Error("no group")
 	}
 	root := t.TempDir()
@@ -121,11 +124,11 @@ func TestTheMachinesOwnGroupsAreUsedOrRefused(t *testing.T) {
 		}
 	}()
 	limits := Limits{CPUPercent: 50, Memory: 1 << 30}
-	if _, err := Open(own, limits); err != nil {
+	if _, err := Open(own, os.Getpid(), limits); err != nil {
 		t.Logf("limits cannot be had: %v", err)
 		limits = Limits{}
 	}
-	groups, err := Open(own, limits)
+	groups, err := Open(own, os.Getpid(), limits)
 	if err != nil {
 		t.Fatalf("groups without limits: %v", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -76,12 +75,12 @@ func Own(root, self string) (string, error) {
 }
 
 // Open makes groups below the directory of this process's own group, which must have been delegated to it (Delegate=yes of
-// systemd). What cannot be had is an error, and no group is made.
-func Open(own string, limits Limits) (*Groups, error) {
+// systemd): it has to be the only one there. What cannot be had is an error, and no group is made.
+func Open(own string, pid int, limits Limits) (*Groups, error) {
 	if err := checkControllers(own, limits); err != nil {
 		return nil, err
 	}
-	if err := leaveOwn(own); err != nil {
+	if err := leaveOwn(own, pid); err != nil {
 		return nil, fmt.Errorf("use control groups below %s, as Delegate=yes of systemd allows: %w", own, err)
 	}
 	if names := limits.Controllers(); len(names) > 0 {
@@ -106,22 +105,27 @@ func checkControllers(own string, limits Limits) error {
 	return nil
 }
 
-// leaveOwn moves the processes of a group to one below it: only a group without processes can limit others.
-func leaveOwn(own string) error {
+// leaveOwn moves this process to a group below its own: only a group without processes can limit others. Processes of others are
+// left where they are, and so is everything else then.
+func leaveOwn(own string, pid int) error {
+	text, err := os.ReadFile(filepath.Join(own, "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	processes := strings.Fields(string(text))
+	for _, there := range processes {
+		if there != strconv.Itoa(pid) {
+			return fmt.Errorf("process %s is there, too", there)
+		}
+	}
 	below := filepath.Join(own, ownGroup)
 	if err := os.Mkdir(below, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	processes, err := os.ReadFile(filepath.Join(own, "cgroup.procs"))
-	if err != nil {
-		return err
+	if len(processes) == 0 {
+		return nil // it has been moved before
 	}
-	for _, pid := range strings.Fields(string(processes)) {
-		if err := write(filepath.Join(below, "cgroup.procs"), pid); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return err
-		}
-	}
-	return nil
+	return write(filepath.Join(below, "cgroup.procs"), strconv.Itoa(pid))
 }
 
 // Group is the control group of one process and of what it starts.
