@@ -23,6 +23,7 @@ const (
 	// tellInterval is how often the scheduler looks for changes that are to be told, and tries again what could not be.
 	tellInterval = 5 * time.Second
 	toldFile     = "notifications.json"
+	catchUp      = 2 * time.Minute // after the start, in which missed drills begin
 	tryPatience  = time.Minute // of the messages that try the channels
 )
 
@@ -147,18 +148,23 @@ func conditions(page *dashboard.Page, started time.Time) []tell.Condition {
 		if stale {
 			continue
 		}
-		for _, subject := range subjectsOf(c, page.Now) {
+		for _, subject := range subjectsOf(c, page.Now, started) {
 			list = append(list, conditionOf(c.Name, subject, concerns))
 		}
 	}
 	return list
 }
 
-// subjectsOf are those of a cluster beside the view, without drills that have had no reason to run yet.
-func subjectsOf(c *dashboard.Cluster, now time.Time) []string {
+// subjectsOf are those of a cluster beside the view, without drills that have had no reason to run yet, and those that the
+// scheduler has missed and is about to begin.
+func subjectsOf(c *dashboard.Cluster, now, started time.Time) []string {
 	subjects := []string{dashboard.AboutBackups, dashboard.AboutGaps, dashboard.AboutObjects, dashboard.AboutDrills}
 	for _, d := range c.Drills {
-		if d.Last != nil || d.Overdue(now) {
+		overdue := d.Overdue(now)
+		if overdue && now.Sub(started) < catchUp {
+			continue
+		}
+		if d.Last != nil || overdue {
 			subjects = append(subjects, dashboard.AboutDrill(d.Name))
 		}
 	}

@@ -47,6 +47,7 @@ func TestConditionsSayWhatIsKnown(t *testing.T) {
 		"a gap":                              {0, time.Hour, func(c *dashboard.Cluster) { c.Gaps = []dashboard.Gap{{FromLSN: "0/1"}} }, "6: gaps=fail#0/1"},
 		"another drill overdue":              {0, time.Hour, func(c *dashboard.Cluster) { c.Drills[1].Due = now.Add(-2 * time.Hour) }, "7: drill quarterly=unproven#overdue "},
 		"about to begin, for the first time": {0, time.Hour, func(c *dashboard.Cluster) { c.Drills[1].Due = now }, "6:"},
+		"missed before the start":            {0, time.Minute, func(c *dashboard.Cluster) { c.Drills[0].Due = now.Add(-2 * time.Hour) }, "5:"},
 		"failed and overdue": {0, time.Hour, func(c *dashboard.Cluster) {
 			c.Drills[0].Last.Verdict, c.Drills[0].Due = drill.Fail, now.Add(-2*time.Hour)
 		}, "6: drill nightly=fail# overdue"},

@@ -77,6 +77,10 @@ func TestWhatIsLeftOutHasTheDocumentedDefault(t *testing.T) {
 	if main.WAL.Compression != Zstd {
 		t.Errorf("compression: %q", main.WAL.Compression)
 	}
+	from := time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
+	if q := main.Drills["quarterly"].Schedule; q.Schedule == nil || !q.Next(from).Equal(time.Date(2026, 4, 1, 6, 0, 0, 0, time.UTC)) {
+		t.Errorf("the quarterly drill has no schedule: %+v", q)
+	}
 	if c.Scheduler.WorkDirectory != "/var/lib/lifeboat/scratch" {
 		t.Errorf("work directory: %q", c.Scheduler.WorkDirectory)
 	}

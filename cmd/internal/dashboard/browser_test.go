@@ -46,6 +46,7 @@ func TestPagesInARealBrowser(t *testing.T) {
 		page.fits(t, c.name, c.look)
 		page.mindsItsOwnBusiness(t, c.name, url)
 		keep(t, c.name, page)
+		page.close()
 	}
 }
 
@@ -168,6 +169,7 @@ func TestEveryPageIsMadeForScreenReaders(t *testing.T) {
 				t.Errorf("%s does not have %s", path, what)
 			}
 		}
+		page.close()
 	}
 }
 

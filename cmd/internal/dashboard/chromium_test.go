@@ -167,6 +167,7 @@ type look struct {
 // tab is a page in the browser with all that it complained of and asked for.
 type tab struct {
 	b       *browser
+	target  string
 	session string
 	loaded  chan struct{}
 
@@ -186,7 +187,7 @@ func (b *browser) open(url string, l look) *tab {
 		Session string `json:"sessionId"`
 	}
 	b.call("", "Target.attachToTarget", map[string]any{"targetId": target.ID, "flatten": true}, &attached)
-	t := &tab{b: b, session: attached.Session, loaded: make(chan struct{}, 8)}
+	t := &tab{b: b, target: target.ID, session: attached.Session, loaded: make(chan struct{}, 8)}
 	b.mu.Lock()
 	b.tabs[t.session] = t
 	b.mu.Unlock()
@@ -201,6 +202,12 @@ func (b *browser) open(url string, l look) *tab {
 	b.call(t.session, "Emulation.setDeviceMetricsOverride", map[string]any{"width": l.width, "height": l.height, "deviceScaleFactor": 1, "mobile": false}, nil)
 	t.navigate(url)
 	return t
+}
+
+// close ends the tab with its process.
+func (t *tab) close() {
+	t.b.t.Helper()
+	t.b.call("", "Target.closeTarget", map[string]any{"targetId": t.target}, nil)
 }
 
 func (t *tab) navigate(url string) {
