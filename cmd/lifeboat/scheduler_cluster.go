@@ -176,11 +176,10 @@ func (c *attended) keepLooking() {
 
 // look renews what is known of the repository. Where that is not possible the old stays, and its age tells.
 func (c *attended) look(ctx context.Context) {
-	var err error
 	if !c.drilling() { // whoever runs a drill settles it, and knows more of how it ended
-		err = c.settle(ctx, nil)
+		c.settle(ctx, nil)
 	}
-	err = errors.Join(err, c.lookOnce(ctx))
+	err := c.lookOnce(ctx)
 	if err != nil && ctx.Err() == nil {
 		c.note(err)
 		c.app.log.Warn("the repository cannot be looked at", keyError, err)
@@ -232,14 +231,18 @@ func (c *attended) finder() drill.Finder {
 }
 
 // settle stores the evidence of drills that have died. The one of this process may be among them: then told says how it ended.
-func (c *attended) settle(ctx context.Context, told func(id string) error) error {
+// What cannot be settled stays for the next time, and keeps no drill from running.
+func (c *attended) settle(ctx context.Context, told func(id string) error) {
 	f := c.finder()
 	f.Fate = told
 	settled, err := f.Settle(ctx)
 	for _, r := range settled {
 		c.app.log.Warn("a drill has died, and its evidence was stored", keyDrill, r.Drill, keyID, r.ID, keyVerdict, r.Verdict)
 	}
-	return err
+	if err != nil && ctx.Err() == nil {
+		c.scheduler.metrics.failed(c.name, err)
+		c.app.log.Warn("leavings of dead drills stay", keyError, err)
+	}
 }
 
 // living are the drills of the cluster that run on this machine.

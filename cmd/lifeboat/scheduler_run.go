@@ -79,7 +79,8 @@ func (c *attended) attempt(d *plannedDrill) {
 // tryDrill holds the drill's lease while it runs, and looks again when it has it: somebody else may have run it meanwhile.
 func (c *attended) tryDrill(ctx context.Context, d *plannedDrill) error {
 	return c.app.exclusively(ctx, c.opened(), "drill-"+d.name, jobLease, func(ctx context.Context) error {
-		if err := errors.Join(c.settle(ctx, nil), c.lookOnce(ctx)); err != nil {
+		c.settle(ctx, nil)
+		if err := c.lookOnce(ctx); err != nil {
 			return err
 		}
 		if !c.state(d).Due || c.stopping.Err() != nil {
@@ -126,9 +127,7 @@ func (c *attended) childOf(d *plannedDrill, id string) child {
 
 // evidenceOf is the evidence of a drill that has ended. Where it left none, this process stores it.
 func (c *attended) evidenceOf(ctx context.Context, d *plannedDrill, id string, began time.Time, ended childEnd) (*drill.Result, error) {
-	if err := c.settleEnded(ctx, id, ended); err != nil {
-		return nil, err
-	}
+	c.settleEnded(ctx, id, ended)
 	known := &drill.Result{
 		ID: id, Cluster: c.name, Drill: d.name, Started: began.UTC(), Policy: c.app.drillTargets(c.config),
 		Target: drill.TargetReached{Value: d.config.To.Value},
@@ -141,19 +140,18 @@ func (c *attended) evidenceOf(ctx context.Context, d *plannedDrill, id string, b
 
 // settleEnded clears what a drill left that has ended. A process that it was about to start when it was killed may hold its lock
 // for another moment.
-func (c *attended) settleEnded(ctx context.Context, id string, ended childEnd) error {
+func (c *attended) settleEnded(ctx context.Context, id string, ended childEnd) {
 	for range 20 {
-		err := c.settle(ctx, func(found string) error {
+		c.settle(ctx, func(found string) error {
 			if found == id {
 				return ended.err()
 			}
 			return nil
 		})
-		if err != nil || !c.finder().Waits(id) || !pause(ctx, 100*time.Millisecond) {
-			return err
+		if !c.finder().Waits(id) || !pause(ctx, 100*time.Millisecond) {
+			return
 		}
 	}
-	return nil
 }
 
 // beforeItBegan says why a drill ended that has left nothing at all.
