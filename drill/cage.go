@@ -72,7 +72,7 @@ func appendExisting(binds []sandbox.Bind, b sandbox.Bind) []sandbox.Bind {
 // programDirectories are where a server keeps its programs, libraries and shared files: a sandbox has the system's own
 // anyway.
 func programDirectories(bin string) []string {
-	if strings.HasPrefix(bin, "/usr/") {
+	if bin == "" || strings.HasPrefix(bin, "/usr/") {
 		return nil
 	}
 	found := []string{bin}
@@ -83,6 +83,16 @@ func programDirectories(bin string) []string {
 		}
 	}
 	return found
+}
+
+// environment is what all programs of the scratch server have in theirs. A server with libraries of its own finds them by its
+// place, which it asks /proc for (ld.so(8), $ORIGIN): in a sandbox without one it is told.
+func (d *drill) environment() []string {
+	own := []string{nonceName + "=" + d.result.ID}
+	if dirs := programDirectories(d.bin); d.isolated() && len(dirs) > 1 {
+		own = append(own, "LD_LIBRARY_PATH="+strings.Join(dirs[1:], ":"))
+	}
+	return own
 }
 
 // places are the directories of the tablespaces that the WAL creates: each is one in the scratch directory, and only looks
