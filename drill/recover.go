@@ -20,7 +20,7 @@ func (d *drill) recover(ctx context.Context, sandbox [][2]string, s *stop) (*ser
 	running, err := server.Start(ctx, server.Options{
 		BinDir: d.bin, DataDir: s.plan.Directory, SocketDir: d.scratch.sockets, User: d.plan.Record().Superuser,
 		Settings: append(append([][2]string{}, sandbox...), planSettings(s.plan)...),
-		LogFile:  d.scratch.path("server.log"), Credential: d.credential(), Env: d.environment(),
+		LogFile:  d.scratch.path("server.log"), Credential: d.credential(), Env: []string{nonceName + "=" + d.result.ID},
 		Session: sessionSettings(d.major()), Pdeathsig: syscall.SIGQUIT, Cage: d.cage(),
 	})
 	if err != nil {
