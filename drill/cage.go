@@ -31,10 +31,16 @@ const (
 const fetchInside = receiverInside + " receive " + socketInside + "/" + socketFile + " %f %p"
 
 // cage is the sandbox of a scratch server.
-type cage struct{ sandbox.Spec }
+type cage struct {
+	sandbox.Spec
+	environment []string // in addition to the server's
+}
 
 // Wrap implements server.Cage.
-func (c cage) Wrap(cmd *exec.Cmd) (server.Caged, error) { return c.Spec.Wrap(cmd) }
+func (c cage) Wrap(cmd *exec.Cmd) (server.Caged, error) {
+	cmd.Env = append(cmd.Env, c.environment...)
+	return c.Spec.Wrap(cmd)
+}
 
 // cage is nil where the server is not isolated.
 func (d *drill) cage() server.Cage {
@@ -43,7 +49,7 @@ func (d *drill) cage() server.Cage {
 	}
 	s := d.sandboxSpec()
 	s.Places = d.places()
-	return cage{s}
+	return cage{Spec: s, environment: libraryPath(d.bin)}
 }
 
 // sandboxSpec names what a scratch server sees. What there is not yet is left out: before the copy, its programs are tried.
@@ -72,7 +78,7 @@ func appendExisting(binds []sandbox.Bind, b sandbox.Bind) []sandbox.Bind {
 // programDirectories are where a server keeps its programs, libraries and shared files: a sandbox has the system's own
 // anyway.
 func programDirectories(bin string) []string {
-	if strings.HasPrefix(bin, "/usr/") {
+	if bin == "" || strings.HasPrefix(bin, "/usr/") {
 		return nil
 	}
 	found := []string{bin}
@@ -83,6 +89,16 @@ func programDirectories(bin string) []string {
 		}
 	}
 	return found
+}
+
+// libraryPath goes into the environment of a server with libraries of its own. It finds them by its place, which it asks /proc
+// for (ld.so(8), $ORIGIN): in a sandbox without one it is told.
+func libraryPath(bin string) []string {
+	dirs := programDirectories(bin)
+	if len(dirs) < 2 {
+		return nil
+	}
+	return []string{"LD_LIBRARY_PATH=" + strings.Join(dirs[1:], ":")}
 }
 
 // places are the directories of the tablespaces that the WAL creates: each is one in the scratch directory, and only looks

@@ -59,8 +59,12 @@ func TestHostileBackupHarmsNobody(t *testing.T) {
 		s.turnHostile()
 		o := s.options(t)
 		o.Examination.Amcheck = drill.AmcheckAvailable
-		listens := "?"
+		listens, locked := "?", false
 		o.Progress = func(phase string, _, _ int64) {
+			if phase == drill.PhaseReplay && !locked {
+				locked = true
+				s.lockWithOwn(t, o.WorkDirectory)
+			}
 			if strings.HasPrefix(phase, drill.PhaseVerify+" ") && listens == "?" {
 				listens = listenAddress(t, o.WorkDirectory)
 			}
@@ -80,6 +84,26 @@ func TestHostileBackupHarmsNobody(t *testing.T) {
 			t.Errorf("the scratch server has left %v, %v", found, err)
 		}
 	})
+}
+
+// lockWithOwn puts production's postmaster.pid into the restored directory: a process that lives, of the same user, and its
+// shared memory.
+func (s *scene) lockWithOwn(t *testing.T, work string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.server.DataDir, "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := filepath.Glob(filepath.Join(work, "*", "data"))
+	if err != nil || len(dirs) != 1 {
+		t.Errorf("scratch directories %v: %v", dirs, err)
+		return
+	}
+	path := filepath.Join(dirs[0], "postmaster.pid")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Error(err)
+	}
+	pgtest.GiveAway(t, path)
 }
 
 func appendTo(t *testing.T, path, text string) {

@@ -97,7 +97,7 @@ func (d *drill) isolated() bool {
 func runCaged(spec sandbox.Spec, cmd *exec.Cmd, d *drill) error {
 	runtime.LockOSThread() // a sandbox ends with the thread that has started it
 	defer runtime.UnlockOSThread()
-	cmd.Env = []string{nonceName + "=" + d.result.ID}
+	cmd.Env = append(libraryPath(d.bin), nonceName+"="+d.result.ID)
 	cmd.SysProcAttr = asUser(d.credential())
 	wrapped, err := spec.Wrap(cmd)
 	if err != nil {

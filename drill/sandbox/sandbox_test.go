@@ -222,3 +222,20 @@ func TestWhatIsMissingIsTold(t *testing.T) {
 		_ = w.Close()
 	}
 }
+
+// BenchmarkStart is the time from nothing to a program's end in a sandbox.
+func BenchmarkStart(b *testing.B) {
+	root := pgtest.TempDir(b)
+	for b.Loop() {
+		cmd := exec.Command("/bin/true")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: pgtest.UnprivilegedUser()}
+		w, err := Spec{Root: root}.Wrap(cmd)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := w.Started(cmd.Start()); err != nil {
+			b.Fatal(err)
+		}
+		_, _ = cmd.Wait(), w.Close()
+	}
+}

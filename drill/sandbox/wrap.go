@@ -81,10 +81,7 @@ func (w *Wrapped) openPipes() (err error) {
 // *MissingError.
 func (w *Wrapped) Started(start error) error {
 	if start != nil {
-		if errors.Is(start, unix.EPERM) || errors.Is(start, unix.ENOSPC) || errors.Is(start, unix.EINVAL) || errors.Is(start, unix.EACCES) {
-			return &MissingError{What: "no namespaces", Err: start}
-		}
-		return start
+		return notStarted(start)
 	}
 	err := errors.Join(w.spec[0].Close(), w.status[1].Close(), json.NewEncoder(w.spec[1]).Encode(w.job))
 	said, reading := io.ReadAll(io.LimitReader(w.status[0], maxStatus))
@@ -95,6 +92,17 @@ func (w *Wrapped) Started(start error) error {
 		return &MissingError{What: "the sandbox could not be made", Err: errors.New(string(said))}
 	}
 	return &MissingError{What: "the sandbox could not be made", Err: errors.Join(errors.New("the process that makes it ended"), err, reading)}
+}
+
+// notStarted tells what the errors of clone(2) mean here, and of executing this program as another user.
+func notStarted(err error) error {
+	switch {
+	case errors.Is(err, unix.EACCES):
+		return &MissingError{What: "the server's user may not run this program", Err: err}
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EUSERS), errors.Is(err, unix.EINVAL):
+		return &MissingError{What: "no namespaces", Err: err}
+	}
+	return err
 }
 
 // Close lets go of the sandbox, whose program ends if it still runs.
