@@ -107,7 +107,7 @@ func TestEvidenceOfOlderProgramsIsRead(t *testing.T) {
 			t.Errorf("%s is there without content", name)
 		}
 	}
-	read, err := decode(r.Cluster, catalog.ReadEvidence{ID: r.ID, Body: raw})
+	read, err := decode(r.Cluster, catalog.ReadEvidence{ID: r.ID, Body: raw, Proof: catalog.EvidenceProof{SHA256: "ab"}})
 	if err != nil || read.Proof == nil {
 		t.Fatal(read, err)
 	}

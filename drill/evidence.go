@@ -122,11 +122,14 @@ func decode(cluster string, read catalog.ReadEvidence) (*Result, error) {
 	if r.ID != read.ID || r.Cluster != cluster {
 		return nil, fmt.Errorf("drill %s: its evidence is that of drill %s of cluster %s", read.ID, r.ID, r.Cluster)
 	}
-	r.Proof = newProof(read.Proof)
+	r.Proof = nil
+	if read.Proof.SHA256 != "" {
+		r.Proof = newProof(read.Proof)
+	}
 	return &r, nil
 }
 
-// List reads the newest drills' results, oldest first. Those that cannot be read are returned as problems, never left
+// List reads the newest drills' results, oldest first, and not what vouches for them. Those that cannot be read are returned as problems, never left
 // out in silence.
 func List(ctx context.Context, c *catalog.Cluster) (results []*Result, problems []error, err error) {
 	ids, err := c.EvidenceIDs(ctx)

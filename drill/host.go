@@ -57,7 +57,7 @@ func describeDisk(directory string) Disk {
 		return Disk{}
 	}
 	return Disk{
-		FileSystem: fileSystem(int64(s.Type)), Kind: diskKind(directory),
+		FileSystem: fileSystem(s.Type), Kind: diskKind(directory),
 		FreeBytes: int64(s.Bavail) * s.Bsize, TotalBytes: int64(s.Blocks) * s.Bsize,
 	}
 }
@@ -80,7 +80,7 @@ func diskKind(directory string) string {
 	if unix.Stat(directory, &s) != nil {
 		return ""
 	}
-	device := fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(uint64(s.Dev)), unix.Minor(uint64(s.Dev)))
+	device := fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(s.Dev), unix.Minor(s.Dev))
 	for _, queue := range []string{"/queue/rotational", "/../queue/rotational"} {
 		raw, _ := os.ReadFile(device + queue) // the device may be a part of one, or none at all
 		switch strings.TrimSpace(string(raw)) {

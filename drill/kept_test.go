@@ -1,7 +1,6 @@
 package drill_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -12,11 +11,16 @@ import (
 // and how recovery went.
 func (s *scene) wantBundle(t *testing.T, results []*drill.Result) {
 	t.Helper()
-	last := results[len(results)-1]
-	if len(last.Previous) == 0 || !slices.ContainsFunc(results, func(r *drill.Result) bool {
-		return r.ID == last.Previous[0].ID && r.Proof.SHA256 == last.Previous[0].SHA256
-	}) {
-		t.Errorf("the evidence before it is not named: %+v", last.Previous)
+	last, err := drill.Load(t.Context(), s.cluster, results[len(results)-1].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(last.Previous) == 0 {
+		t.Fatal("the evidence before it is not named")
+	}
+	before, err := drill.Load(t.Context(), s.cluster, last.Previous[0].ID)
+	if err != nil || before.Proof.SHA256 != last.Previous[0].SHA256 {
+		t.Errorf("the evidence before it is not what was named: %v", err)
 	}
 	if len(last.Objects) != 2 || !strings.Contains(last.Objects[0].Key, last.Backup.Label) || !strings.Contains(last.Objects[1].Key, last.Census) {
 		t.Errorf("it rests on %+v", last.Objects)

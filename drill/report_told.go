@@ -21,7 +21,11 @@ func toldStart(r *Result) string {
 	if r.Backup.Label == "" {
 		return text + " It did not come to restore a backup."
 	}
-	text += fmt.Sprintf(" It restored %s backup %s of cluster %s", article(r.Backup.Type), r.Backup.Label, r.Cluster)
+	restored := "It was to restore"
+	if r.Target.ReachedLSN.IsValid() {
+		restored = "It restored"
+	}
+	text += fmt.Sprintf(" %s %s backup %s of cluster %s", restored, article(r.Backup.Type), r.Backup.Label, r.Cluster)
 	if !r.Backup.StopTime.IsZero() {
 		text += ", which was " + spell(r.Started.Sub(r.Backup.StopTime)) + " old"
 	}
@@ -56,28 +60,30 @@ func by(name string) string {
 }
 
 func toldRecovery(r *Result) string {
-	text := "The backup was copied to a scratch server"
-	if version := r.Environment.PostgreSQL; version != "" {
-		text += " with PostgreSQL " + version
-	}
-	text += ", which replays the recorded changes that came after the backup, up to the target: " + strings.TrimSpace(r.Target.Kind+" "+r.Target.Value) + "."
+	target := strings.TrimSpace(r.Target.Kind + " " + r.Target.Value)
 	if !r.Target.ReachedLSN.IsValid() {
-		return text + " It did not come to answer there."
+		return "The backup was to be copied to a scratch server, and the changes recorded after it to be replayed up to the target: " + target +
+			". It did not come to answer there."
 	}
-	return text + fmt.Sprintf(" It stopped there, at position %s of the log, and answered the first query %s after the drill had begun.", r.Target.ReachedLSN, spell(seconds(r.RTOSeconds)))
+	server := "a scratch server"
+	if version := r.Environment.PostgreSQL; version != "" {
+		server += " with PostgreSQL " + version
+	}
+	return fmt.Sprintf("The backup was copied to %s, and the changes recorded after it were replayed up to the target: %s. The server stopped there, at position %s of the log, and answered the first query %s after the drill had begun.",
+		server, target, r.Target.ReachedLSN, spell(seconds(r.RTOSeconds)))
 }
 
 func toldRows(r *Result) string {
 	if len(r.Rows.Tables) == 0 {
 		return "No table was compared with production."
 	}
-	text := fmt.Sprintf("%s were compared with what was counted in production", plural(len(r.Rows.Tables), "table"))
+	text := "Compared with what was counted in production"
 	if r.Census != "" {
 		if at, ok := catalog.IDTime(r.Census); ok {
 			text += " at " + stamp(at)
 		}
 	}
-	return text + ": " + comparisonWords(r.Rows.Comparison) + "."
+	return text + ": " + plural(len(r.Rows.Tables), "table") + ", " + comparisonWords(r.Rows.Comparison) + "."
 }
 
 // point is one of the five of the checklist.
@@ -127,7 +133,7 @@ func vouched(r *Result) [][2]string {
 	}
 	before := "none: this is the first, or older programs wrote what came before"
 	if n := len(r.Previous); n > 0 {
-		before = "the newest " + plural(n, "drill") + ", by checksum"
+		before = plural(n, "drill") + ", by checksum"
 	}
 	return given([][2]string{{"drill", r.ID}, {"kept as", r.Evidence}, {"signature", proof}, {"checksum", sum}, {"evidence before it", before}})
 }

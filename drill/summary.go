@@ -168,7 +168,7 @@ func Summarise(ctx context.Context, o SummaryOptions) (*Summary, error) {
 		return nil, fmt.Errorf("summary: %w", err)
 	}
 	c := newCollector(o)
-	if err := o.Cluster.EachEvidence(ctx, sinceOneBefore(ids, o.From), c.take); err != nil {
+	if err := o.Cluster.EachProvenEvidence(ctx, sinceOneBefore(ids, o.From), c.take); err != nil {
 		return nil, fmt.Errorf("summary: %w", err)
 	}
 	return c.summary(), nil

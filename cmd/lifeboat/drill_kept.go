@@ -47,8 +47,8 @@ func (a *app) tellProof(r *drill.Result) {
 type drillFilter struct{ name, verdict string }
 
 func (f *drillFilter) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.name, "drill", "", "only drills of this `NAME`")
-	flags.StringVar(&f.verdict, "verdict", "", "only drills with this `VERDICT`: pass, warn, fail or unproven")
+	flags.StringVar(&f.name, "drill", "", "only drills of this `NAME`, of the newest ones")
+	flags.StringVar(&f.verdict, "verdict", "", "only drills with this `VERDICT`: pass, warn, fail or unproven, of the newest ones")
 }
 
 func (f *drillFilter) check() error {

@@ -122,11 +122,7 @@ func (c *Cluster) CheckEvidenceChain(ctx context.Context) (*EvidenceChain, error
 		return nil, err
 	}
 	var chain EvidenceChain
-	read := func(ctx context.Context, id string) (ReadEvidence, error) {
-		body, err := c.Evidence(ctx, id)
-		return ReadEvidence{Body: body}, err
-	}
-	err = c.eachEvidence(ctx, ids, read, func(e ReadEvidence) error {
+	err = c.EachEvidence(ctx, ids, func(e ReadEvidence) error {
 		if !errors.Is(e.Err, storage.ErrNotFound) {
 			chain.Add(e)
 		}

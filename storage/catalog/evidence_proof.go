@@ -72,10 +72,20 @@ const (
 	evidenceParallel = 8
 )
 
-// EachEvidence reads the evidence of drills and gives it in the order of the ids, a bounded number at a time. What cannot be
-// read is given with its error. An error is that of take, or of ctx.
+// EachEvidence reads the evidence of drills and gives it in the order of the ids, a bounded number at a time, without what
+// vouches for it. What cannot be read is given with its error. An error is that of take, or of ctx.
 func (c *Cluster) EachEvidence(ctx context.Context, ids []string, take func(ReadEvidence) error) error {
+	return c.eachEvidence(ctx, ids, c.bareEvidence, take)
+}
+
+// EachProvenEvidence is EachEvidence with what vouches for it, which takes another request for each.
+func (c *Cluster) EachProvenEvidence(ctx context.Context, ids []string, take func(ReadEvidence) error) error {
 	return c.eachEvidence(ctx, ids, c.ProvenEvidence, take)
+}
+
+func (c *Cluster) bareEvidence(ctx context.Context, id string) (ReadEvidence, error) {
+	body, err := c.Evidence(ctx, id)
+	return ReadEvidence{Body: body}, err
 }
 
 func (c *Cluster) eachEvidence(ctx context.Context, ids []string, read func(context.Context, string) (ReadEvidence, error), take func(ReadEvidence) error) error {

@@ -30,8 +30,8 @@ func (c *Cluster) PolicyOf(drill string) Policy {
 }
 
 // Fingerprint is a checksum of what a drill is held to: its settings, the targets, the schedule of backups, name and version
-// of the policy. It is the same wherever that stands in the file, whoever approves a run, and after settings have been
-// added that this file leaves out.
+// of the policy. It is the same wherever that stands in the file, whoever approves a run, and when a later program has
+// settings more that do nothing unless they are given.
 func (c *Cluster) Fingerprint(drill string) (string, error) {
 	settings, policy := *c.Drills[drill], c.PolicyOf(drill)
 	settings.Policy = Policy{}
