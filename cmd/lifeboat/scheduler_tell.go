@@ -24,7 +24,7 @@ const (
 	tellInterval = 5 * time.Second
 	toldFile     = "notifications.json"
 	catchUp      = 2 * time.Minute // after the start, in which missed drills begin
-	tryPatience  = time.Minute // of the messages that try the channels
+	tryPatience  = time.Minute     // of the messages that try the channels
 )
 
 // herald tells people what has changed in what the scheduler knows.
