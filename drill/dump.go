@@ -156,7 +156,7 @@ func (d *drill) store(ctx context.Context, running *server.Server, u dumping) (d
 // storeArchive has pg_dump's output go into the repository as it comes.
 func (d *drill) storeArchive(ctx context.Context, relay *server.Relay, w *catalog.DumpWriter, database string) (DumpContent, error) {
 	p, err := startProgram(ctx, d.client(ctx, relay, sessionSettings(d.major()), "pg_dump", database,
-		"--format=custom", "--compress=0", "--no-subscriptions", "--no-tablespaces"))
+		"--format=custom", "--compress=0", "--no-subscriptions", "--no-tablespaces", "--lock-wait-timeout="+lockPatience))
 	if err != nil {
 		return DumpContent{}, err
 	}

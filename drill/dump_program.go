@@ -31,7 +31,7 @@ var notTheDump = []string{
 	"No space left on device", "Cannot allocate memory", "out of memory", "out of shared memory",
 	"invalid locale name", "could not create locale",
 	"is not supported by this build", "could not open collator", "server closed the connection", "connection to server", "could not connect",
-	"Permission denied", "incompatible library",
+	"Permission denied", "incompatible library", "canceling statement due to",
 }
 
 // verdictOfDump tells what an error shows about a dump.

@@ -19,6 +19,7 @@ import (
 	"lifeboat/drill"
 	"lifeboat/internal/objectstore"
 	"lifeboat/internal/pgtest"
+	"lifeboat/restore"
 	"lifeboat/storage/catalog"
 )
 
@@ -332,6 +333,25 @@ func TestDumpsAreReadBackFromTheRepository(t *testing.T) {
 func (s *store) flipDump(piece string) {
 	s.t.Helper()
 	s.place.Flip(s.t, s.objects("dumps/*/" + piece)[0])
+}
+
+// TestDumpDoesNotWaitForLocksThatStay has recovery pause in the middle of a transaction that removes a table.
+func TestDumpDoesNotWaitForLocksThatStay(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, pgtest.Debian(t), nil)
+	s.quietStory()
+	s.server.Exec(t.Context(), "DROP TABLE ledger")
+	s.archiveAll()
+	o := s.options(t)
+	o.Wish = restore.Wish{Words: "before last ddl", Kind: restore.WishBeforeDDL}
+	o.Dump, o.Deadline = drill.DumpOptions{Databases: []string{"postgres"}}, 5*time.Minute
+	r := s.drill(t, o)
+	if c := check(t, r, drill.CheckDump); c.Result != drill.Unproven || !strings.Contains(c.Detail, "lock timeout") {
+		t.Errorf("%+v", c)
+	}
+	if c := check(t, r, drill.CheckPITR); c.Result != drill.Pass {
+		t.Errorf("%+v", c)
+	}
 }
 
 // TestDumpsNeedTheClientProgramsOfTheServersVersion is run with every version, some of which come without.

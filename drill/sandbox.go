@@ -51,12 +51,16 @@ func replayNeeds(record catalog.Record) [][2]string {
 	return settings
 }
 
+// lockPatience is how long a session waits for a lock. Nobody else works on a scratch server: what stays locked is held by a
+// transaction in whose middle recovery has paused, and stays so.
+const lockPatience = "10s"
+
 // sessionSettings go with every connection: settings of a role or a database outrank the command line, and the
 // connection's own outrank those.
 func sessionSettings(major int) map[string]string {
 	settings := map[string]string{
 		"session_preload_libraries": "", "local_preload_libraries": "", "default_transaction_read_only": "on",
-		"search_path": "pg_catalog", "row_security": "off", "jit": "off", "statement_timeout": "0", "lock_timeout": "0",
+		"search_path": "pg_catalog", "row_security": "off", "jit": "off", "statement_timeout": "0", "lock_timeout": lockPatience,
 		"role": "none", "dynamic_library_path": "$libdir", "session_replication_role": "origin", "exit_on_error": "off",
 		"default_transaction_isolation": "read committed", "default_transaction_deferrable": "off", "client_min_messages": "notice",
 		"idle_in_transaction_session_timeout": "0", "zero_damaged_pages": "off", "ignore_checksum_failure": "off", "ignore_system_indexes": "off",
