@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeboat/internal/pgtest"
 )
@@ -79,7 +80,14 @@ func TestAgentTakesOverWhereTheRepositoryHasMoreThanTheNewPrimary(t *testing.T) 
 	var begun []string
 	in.eventually("its tail is begun", func() bool { begun = in.pieces("00000000-*"); return len(begun) > 0 })
 	in.eventually("the tail is one long piece", func() bool {
+		before := len(in.pieces("00000000-*"))
 		primary.Exec(ctx, "INSERT INTO ledger SELECT 2 FROM generate_series(1, 20)")
+		for range 50 { // no more comes before the agent has shipped this, and has had the time to join all
+			if time.Sleep(20 * time.Millisecond); len(in.pieces("00000000-*")) != before {
+				break
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
 		now := in.pieces("00000000-*")
 		return len(now) == 1 && now[0] != begun[0]
 	})

@@ -91,7 +91,7 @@ func (in *installation) configure(connection, dataDirectory string) {
   main:
     connection: %q
     data_directory: %q
-    targets: {restore_per_terabyte: 200h}
+    targets: {restore_per_terabyte: 200h, rpo: 1h}
 scheduler: {work_directory: %q, postgres_bin: %q}
 state_directory: %q
 `, place, in.keys, connection, dataDirectory, in.path("scratch"), in.install.BinDir, in.path("state")))

@@ -86,7 +86,7 @@ func TestTheSchedulerShowsAndTellsWhatItsDrillsFound(t *testing.T) {
 		"/":                                      "1 cluster: 0 pass",
 		"/clusters/main":                         `href="/drills/main/` + verdicts["nightly"].ID,
 		"/drills/main/" + verdicts["nightly"].ID: "This backup comes back.",
-		"/drills/main/" + verdicts["weekly"].ID:  "Lifeboat restore drill",
+		"/drills/main/" + verdicts["weekly"].ID:  "Restore drill: were the backups",
 		"/metrics":                               `lifeboat_notifications_waiting{channel="webhook"} 0`,
 	} {
 		if code, body := s.ask(http.MethodGet, path, ""); code != http.StatusOK || !strings.Contains(body, says) {

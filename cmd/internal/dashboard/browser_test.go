@@ -120,7 +120,7 @@ func TestLinksLeadToTheReport(t *testing.T) {
 		}
 	}
 	follow(`section.cluster h2 a[href="/clusters/billing"]`, "fail: billing")
-	follow(`tbody a[href^="/drills/billing/"]`, "Lifeboat restore drill")
+	follow(`tbody a[href^="/drills/billing/"]`, "Restore drill: were the backups")
 	page.mindsItsOwnBusiness(t, "the way to the report", url)
 }
 

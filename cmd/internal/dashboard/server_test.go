@@ -59,7 +59,7 @@ func TestRequestsAreAnsweredOrRefused(t *testing.T) {
 		"overview":             {"GET", "/", "", 200, "billing"},
 		"overview's head":      {"HEAD", "/", "", 200, ""},
 		"cluster":              {"GET", "/clusters/main", "", 200, "7412001122334455667"},
-		"report":               {"GET", "/drills/billing/" + id, "", 200, "Lifeboat restore drill"},
+		"report":               {"GET", "/drills/billing/" + id, "", 200, "Restore drill: were the backups"},
 		"no such page":         {"GET", "/admin", "", 404, "no such page"},
 		"no such cluster":      {"GET", "/clusters/nobody", "", 404, "No cluster is called &#34;nobody&#34;"},
 		"script for a cluster": {"GET", "/clusters/%3Cscript%3E", "", 404, "&lt;script&gt;"},
