@@ -131,7 +131,7 @@ func onlyTable(tables []census.Table, name string) []census.Table {
 func TestTablespaces(t *testing.T) {
 	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
-		s := newScene(t, install, nil)
+		s := newScene(t, install, map[string]string{"autovacuum": "off", "checkpoint_timeout": "1h"}) // production itself writes nothing meanwhile
 		ctx := t.Context()
 		space, later := pgtest.TempDir(t), pgtest.TempDir(t)
 		s.server.Exec(ctx, "CREATE TABLESPACE side LOCATION '"+space+"'")
@@ -139,6 +139,7 @@ func TestTablespaces(t *testing.T) {
 		s.backup()
 		s.census()
 		s.archiveAll()
+		s.server.Exec(ctx, "CHECKPOINT")
 		before := modified(t, space)
 		if r := s.drill(t, s.options(t)); r.Verdict != drill.Pass || r.Rows.Comparison != "exact" {
 			tell(t, r)
@@ -151,6 +152,7 @@ func TestTablespaces(t *testing.T) {
 		s.server.Exec(ctx, "CREATE TABLE late TABLESPACE late AS SELECT generate_series(1, 2000) AS id")
 		s.census()
 		s.archiveAll()
+		s.server.Exec(ctx, "CHECKPOINT")
 		before = modified(t, later)
 		r := s.drill(t, s.options(t))
 		if r.Verdict != drill.Pass || r.Rows.Comparison != "exact" || !hasRow(r, "public.late", 2000) {
