@@ -110,18 +110,26 @@ func TestKilledDrillIsReaped(t *testing.T) {
 	}
 }
 
-// settleSoon looks for dead drills until there are none, for a second: a process that the drill was about to start when it was
-// killed holds the lock until it has become another program.
+// settleSoon looks for dead drills until there are none.
 func (s *store) settleSoon(t *testing.T, work string) {
 	t.Helper()
-	for range 20 {
+	soon(t, func() bool {
 		if _, err := s.finder(work).Settle(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if len(leavings(work)) == 0 {
+		return len(leavings(work)) == 0
+	})
+}
+
+// soon looks again and again for what follows the death of a drill. A process that it was about to start when it was killed holds its
+// lock until it has become another program.
+func soon(t *testing.T, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Error("not in 30 s")
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 }
 

@@ -183,7 +183,7 @@ func (p *passage) killed(t *testing.T) {
 	dir := p.restored()
 	var kills atomic.Int64
 	stop := p.watching(dir, func(pid int, what string) {
-		if rand.IntN(8) == 0 && kills.Load() < 20 && syscall.Kill(pid, syscall.SIGKILL) == nil {
+		if n := kills.Load(); (n == 0 || n < 20 && rand.IntN(8) == 0) && syscall.Kill(pid, syscall.SIGKILL) == nil {
 			kills.Add(1)
 		}
 	})
