@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lifeboat/internal/hookwire"
+	"lifeboat/internal/pgtest"
 )
 
 func hookNamed(t *testing.T, name string) hook {
@@ -29,9 +30,7 @@ func hookNamed(t *testing.T, name string) hook {
 func worker(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "lifeboat")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.WriteScript(t, path, script)
 	return path
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"lifeboat/cmd/internal/config"
 	"lifeboat/drill"
+	"lifeboat/internal/pgtest"
 	"lifeboat/storage/catalog"
 )
 
@@ -21,9 +21,7 @@ import (
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "drill")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.WriteScript(t, path, text)
 	return path
 }
 

@@ -3,7 +3,9 @@ package pgtest
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -14,14 +16,8 @@ func Program(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(TempDir(t), "program")
-	if err := os.WriteFile(path, content, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	CopyProgram(t, self, path)
 	return path
 }
 
@@ -29,10 +25,32 @@ func Program(t testing.TB) string {
 func Script(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(TempDir(t), "script")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	WriteScript(t, path, text)
 	return path
+}
+
+// WriteScript makes a shell script at path that everybody can run, and that a test may run at once.
+func WriteScript(t testing.TB, path, text string) {
+	t.Helper()
+	installProgram(t, "/dev/stdin", path, "#!/bin/sh\n"+text+"\n")
+}
+
+// CopyProgram makes a copy of a program that everybody can run, and that a test may run at once.
+func CopyProgram(t testing.TB, from, path string) {
+	t.Helper()
+	installProgram(t, from, path, "")
+}
+
+// installProgram lets another process write the file. Were it written by this one, a process that another test forks at that
+// moment would hold it open for writing until it executes its own program, and to run it meanwhile is refused: text file
+// busy (https://go.dev/issue/22315).
+func installProgram(t testing.TB, from, path, input string) {
+	t.Helper()
+	cmd := exec.Command("install", "-m", "755", "--", from, path)
+	cmd.Stdin = strings.NewReader(input)
+	if err := run(cmd); err != nil {
+		t.Fatalf("make the program %s: %v", path, err)
+	}
 }
 
 // GiveAway makes PostgreSQL's user the owner of a file, or of a directory and all that is in it. Links are not followed.

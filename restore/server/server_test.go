@@ -36,9 +36,7 @@ func TestFindBinaries(t *testing.T) {
 		t.Errorf("a version of the past gave %v", err)
 	}
 	impostor := t.TempDir()
-	if err := os.WriteFile(filepath.Join(impostor, "postgres"), []byte("#!/bin/sh\necho mysqld 15\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.WriteScript(t, filepath.Join(impostor, "postgres"), "echo mysqld 15")
 	if _, err := server.FindBinaries(t.Context(), 15, impostor); !errors.As(err, &missing) {
 		t.Errorf("an impostor gave %v", err)
 	}
@@ -78,10 +76,8 @@ func soon(t *testing.T) context.Context {
 func TestAProgramAskedForItsVersionIsNotGivenTheEnvironment(t *testing.T) {
 	t.Setenv("LIFEBOAT_TEST_SECRET", "open sesame")
 	dir := t.TempDir()
-	program := "#!/bin/sh\necho \"postgres (PostgreSQL) 15${LIFEBOAT_TEST_SECRET:+ and a secret}\" | tee \"$(dirname \"$0\")/answer\"\n"
-	if err := os.WriteFile(filepath.Join(dir, "postgres"), []byte(program), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.WriteScript(t, filepath.Join(dir, "postgres"),
+		`echo "postgres (PostgreSQL) 15${LIFEBOAT_TEST_SECRET:+ and a secret}" | tee "$(dirname "$0")/answer"`)
 	if _, err := server.MajorVersion(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}

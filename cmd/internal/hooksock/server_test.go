@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lifeboat/internal/hookwire"
+	"lifeboat/internal/pgtest"
 )
 
 func serve(t *testing.T, o Options, handle Handler) string {
@@ -174,13 +175,7 @@ func TestTheKernelTellsWhoAsks(t *testing.T) {
 func askAs(t *testing.T, uid uint32, path string) string {
 	t.Helper()
 	program := filepath.Join(filepath.Dir(path), "ask")
-	raw, err := os.ReadFile(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(program, raw, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.CopyProgram(t, os.Args[0], program)
 	cmd := exec.Command(program)
 	cmd.Env = []string{"LIFEBOAT_HOOKSOCK_ASK=" + path}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
