@@ -38,7 +38,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 
 // build leaves programs alone that are up to date.
 func build(root, dir string) error {
-	cmd := exec.Command("go", "build", "-o", dir+"/", "./cmd/lifeboat", "./cmd/lifeboat-wal")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "./cmd/lifeboat", "./cmd/lifeboat-wal")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w: %s", err, out)

@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,10 @@ import (
 	"testing"
 	"time"
 )
+
+// stopLimit bounds how long a server may take to write its checkpoint, to archive what is left, and to wait for a standby
+// that does not answer (wal_sender_timeout is a minute).
+const stopLimit = 3 * time.Minute
 
 // port is part of the socket's name only: nothing listens on a network.
 const port = 5432
@@ -197,7 +202,7 @@ func (c *Cluster) command() *exec.Cmd {
 // Stop shuts the server down fast: sessions are ended, a checkpoint is written, and WAL is archived.
 func (c *Cluster) Stop() {
 	c.t.Helper()
-	if err := c.server.stop(fastShutdown, time.Minute); err != nil {
+	if err := c.server.stop(fastShutdown, stopLimit); err != nil {
 		c.t.Fatalf("stop %s: %v", c.Install, err)
 	}
 	c.server = nil
@@ -206,7 +211,7 @@ func (c *Cluster) Stop() {
 // Kill ends every process of the server at once with SIGKILL, as a crash does.
 func (c *Cluster) Kill() {
 	c.t.Helper()
-	if err := c.server.kill(); err != nil {
+	if err := errors.Join(c.server.kill(), awaitDetached(c.DataDir)); err != nil {
 		c.t.Fatalf("kill %s: %v", c.Install, err)
 	}
 	c.server = nil

@@ -3,6 +3,7 @@ package pgtest_test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -193,4 +194,32 @@ func processesNaming(t *testing.T, text string) []string {
 		}
 	}
 	return found
+}
+
+// TestTempDirIsRemovedUnderAWriter has somebody make files in it while it is being removed, as a hook does that outlives its
+// server for a moment.
+func TestTempDirIsRemovedUnderAWriter(t *testing.T) {
+	t.Parallel()
+	var dir string
+	written := make(chan struct{})
+	t.Run("with a writer", func(t *testing.T) {
+		dir = pgtest.TempDir(t)
+		began := make(chan struct{})
+		go func() {
+			defer close(written)
+			for number := range 20000 {
+				if os.WriteFile(filepath.Join(dir, strconv.Itoa(number)), nil, 0o600) != nil {
+					return // the directory is gone
+				}
+				if number == 0 {
+					close(began)
+				}
+			}
+		}()
+		<-began
+	})
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the directory is left: %v", err)
+	}
+	<-written
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // longestBase leaves room for the rest of a socket's path, which the kernel limits to 107 bytes.
@@ -29,7 +30,7 @@ func TempDir(t testing.TB) string {
 		t.Fatalf("make a temporary directory: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
+		if err := removeAll(dir); err != nil {
 			t.Errorf("remove the temporary directory: %v", err)
 		}
 	})
@@ -37,6 +38,19 @@ func TempDir(t testing.TB) string {
 		t.Fatalf("make a temporary directory: %v", err)
 	}
 	return dir
+}
+
+// removeAll is patient with a directory in which somebody still makes files: a hook that outlives its server for a moment, or
+// the server of a test process that was killed.
+func removeAll(dir string) error {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		err := os.RemoveAll(dir)
+		if !errors.Is(err, syscall.ENOTEMPTY) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // giveAway makes PostgreSQL's user the owner of a file or directory.
@@ -122,7 +136,7 @@ func sweep(runs string) error {
 		if !isDir || held(dir+".lock") {
 			continue
 		}
-		if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(dir+".lock")); err != nil {
+		if err := errors.Join(removeAll(dir), os.RemoveAll(dir+".lock")); err != nil {
 			return err
 		}
 	}

@@ -77,6 +77,9 @@ func (s *server) kill() error {
 	if err := s.process.Signal(syscall.SIGSTOP); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
+	if err := s.awaitFrozen(); err != nil {
+		return err
+	}
 	children := childrenOf(s.process.Pid)
 	if err := s.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -88,6 +91,28 @@ func (s *server) kill() error {
 	}
 	<-s.done
 	return awaitGone(children)
+}
+
+// awaitFrozen waits until the postmaster stands still: a fork that was under way when it was told so is made yet, and its
+// child would be missed.
+func (s *server) awaitFrozen() error {
+	return await("the postmaster does not freeze", func() bool {
+		return ended(s.process.Pid) || stateOf(s.process.Pid) == "T"
+	})
+}
+
+// patience bounds what the kernel may take on a busy machine.
+const patience = time.Minute
+
+func await(fault string, reached func() bool) error {
+	deadline := time.Now().Add(patience)
+	for !reached() {
+		if time.Now().After(deadline) {
+			return errors.New(fault)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil
 }
 
 // childrenOf lists the processes whose parent is the given one: proc_pid_stat(5), fields 1 and 4.
@@ -111,40 +136,62 @@ func childrenOf(parent int) []int {
 // awaitGone waits until the kernel has taken the killed processes away: until then they hold PostgreSQL's
 // shared memory, and the next server would refuse to start.
 func awaitGone(pids []int) error {
-	deadline := time.Now().Add(10 * time.Second)
 	for _, pid := range pids {
-		for running(pid) {
-			if time.Now().After(deadline) {
-				return fmt.Errorf("process %d outlives SIGKILL", pid)
-			}
-			time.Sleep(time.Millisecond)
+		if err := await(fmt.Sprintf("process %d outlives SIGKILL", pid), func() bool { return ended(pid) }); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// running is false for zombies, which nobody but their new parent can take away.
-func running(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	return !bytes.HasPrefix(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" Z"))
+// ended is true of zombies, too, which nobody but their new parent can take away.
+func ended(pid int) bool {
+	state := stateOf(pid)
+	return state == "" || state == "Z" || state == "X"
 }
 
-// removeSharedMemory removes the System V segment that a killed server leaves behind. Its id is the second
-// number on line 7 of postmaster.pid (src/include/utils/pidfile.h); a clean shutdown removes that file.
+// stateOf is a process's state, a letter (proc_pid_stat(5), field 3), or nothing where there is no such process.
+func stateOf(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	return string(stat[bytes.LastIndexByte(stat, ')')+2:][:1])
+}
+
+// awaitDetached waits until no process uses the shared memory of a killed server any more. A command that a child has just
+// begun to start is no child of the server's, and shares the child's memory until it executes its program.
+func awaitDetached(dataDir string) error {
+	id, found := sharedMemory(dataDir)
+	if !found {
+		return nil
+	}
+	return await(fmt.Sprintf("shared memory %d outlives its server", id), func() bool {
+		var segment unix.SysvShmDesc
+		_, err := unix.SysvShmCtl(id, unix.IPC_STAT, &segment)
+		return err != nil || segment.Nattch == 0
+	})
+}
+
+// removeSharedMemory removes the System V segment that a killed server leaves behind.
 func removeSharedMemory(dataDir string) {
+	if id, found := sharedMemory(dataDir); found {
+		_, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil) // gone already is fine
+	}
+}
+
+// sharedMemory is the id of a server's System V segment: the second number on line 7 of postmaster.pid
+// (src/include/utils/pidfile.h). A clean shutdown removes that file.
+func sharedMemory(dataDir string) (id int, found bool) {
 	text, err := os.ReadFile(filepath.Join(dataDir, "postmaster.pid"))
 	if err != nil {
-		return
+		return 0, false
 	}
 	lines := strings.Split(string(text), "\n")
 	if len(lines) < 7 {
-		return
+		return 0, false
 	}
-	var key, id int
-	if n, _ := fmt.Sscan(lines[6], &key, &id); n == 2 {
-		_, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil) // gone already is fine
-	}
+	var key int
+	n, _ := fmt.Sscan(lines[6], &key, &id)
+	return id, n == 2
 }

@@ -45,7 +45,7 @@ func Command(ctx context.Context, install Install, tool string, args ...string) 
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = "/"
 	cmd.Env = Environment(install)
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = 30 * time.Second // a busy machine may take a while to hand over the last output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: UnprivilegedUser()}
 	return cmd
 }
