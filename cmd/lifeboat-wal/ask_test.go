@@ -11,15 +11,21 @@ import (
 	"lifeboat/internal/hookwire"
 )
 
-// listen answers one request as answer says; a nil answer hangs up without a word.
-func listen(t *testing.T, answer func(hookwire.Request) *hookwire.Answer) string {
+// socket is a path that is short enough for one, which those of t.TempDir are not always.
+func socket(t *testing.T) string {
 	t.Helper()
-	directory, err := os.MkdirTemp("", "lb") // short enough for a socket
+	directory, err := os.MkdirTemp("", "lb")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(directory) })
-	path := filepath.Join(directory, "s")
+	return filepath.Join(directory, "s")
+}
+
+// listen answers one request as answer says; a nil answer hangs up without a word.
+func listen(t *testing.T, answer func(hookwire.Request) *hookwire.Answer) string {
+	t.Helper()
+	path := socket(t)
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)

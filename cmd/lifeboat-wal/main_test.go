@@ -15,6 +15,9 @@ import (
 	"lifeboat/internal/pgtest"
 )
 
+// patience bounds what happens soon, but not on a busy machine.
+const patience = time.Minute
+
 func hookNamed(t *testing.T, name string) hook {
 	t.Helper()
 	for _, h := range hooks {
@@ -179,7 +182,7 @@ func TestAKilledHookTakesItsWorkerAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // it was killed
-	for range 100 {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if _, err := os.Stat("/proc/" + pid); err != nil {
 			return
 		}
@@ -193,7 +196,7 @@ func TestAKilledHookTakesItsWorkerAlong(t *testing.T) {
 
 func await(t *testing.T, path string) string {
 	t.Helper()
-	for range 200 {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if raw, err := os.ReadFile(path); err == nil && len(raw) > 1 {
 			return strings.TrimSpace(string(raw))
 		}

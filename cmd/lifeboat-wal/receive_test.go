@@ -16,7 +16,7 @@ import (
 // hand listens for one request and answers with an outcome and, where its content is not empty, a file.
 func hand(t *testing.T, outcome hookwire.Outcome, content string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "s")
+	path := socket(t)
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)

@@ -66,11 +66,17 @@ func TestEachProcessHasAGroupWithTheLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wait := time.AfterFunc(50*time.Millisecond, func() { _ = os.Remove(filepath.Join(own, "one", "cgroup.kill")) })
-	defer wait.Stop()
+	killed := make(chan struct{})
+	go func() {
+		defer close(killed)
+		for os.Remove(filepath.Join(own, "one", "cgroup.kill")) != nil { // once it is written
+			time.Sleep(time.Millisecond)
+		}
+	}()
 	if err := group.End(); err != nil {
-		t.Error(err)
+		t.Fatal(err)
 	}
+	<-killed
 	if _, err := os.Stat(group.dir); err == nil {
 		t.Error("the group is left")
 	}

@@ -13,6 +13,10 @@ import (
 	"time"
 )
 
+// endPatience is how long what was killed in a group may take to be gone: a large server gives much memory back, and under the
+// group's own limit of CPU time.
+const endPatience = time.Minute
+
 // Limits are what a process and all that it starts may take. Zero limits nothing.
 type Limits struct {
 	CPUPercent float64 // of one core
@@ -153,14 +157,16 @@ func (g *Group) End() error {
 	if err := write(filepath.Join(g.dir, "cgroup.kill"), "1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("end a control group: %w", err)
 	}
-	var err error
-	for range 50 { // what was killed takes a moment
-		if err = os.Remove(g.dir); err == nil || errors.Is(err, fs.ErrNotExist) {
+	for deadline := time.Now().Add(endPatience); ; { // what was killed takes a moment
+		err := os.Remove(g.dir)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("remove a control group: %w", err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	return fmt.Errorf("remove a control group: %w", err)
 }
 
 func write(path, value string) error {
