@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// patience bounds what a page may take in the browser, on a busy machine.
-const patience = 90 * time.Second
+// patience bounds what a page may take in the browser, which may take a minute to start on a busy machine.
+const patience = 5 * time.Minute
 
 // browser is a Chromium without a window that is driven over a pipe, by the DevTools protocol
 // (https://chromedevtools.github.io/devtools-protocol/): one JSON message after another, each ended by a zero byte.
@@ -169,7 +169,6 @@ type tab struct {
 	b       *browser
 	target  string
 	session string
-	loaded  chan struct{}
 
 	mu         sync.Mutex
 	complaints []string // console messages, refused by a policy, exceptions
@@ -187,7 +186,7 @@ func (b *browser) open(url string, l look) *tab {
 		Session string `json:"sessionId"`
 	}
 	b.call("", "Target.attachToTarget", map[string]any{"targetId": target.ID, "flatten": true}, &attached)
-	t := &tab{b: b, target: target.ID, session: attached.Session, loaded: make(chan struct{}, 8)}
+	t := &tab{b: b, target: target.ID, session: attached.Session}
 	b.mu.Lock()
 	b.tabs[t.session] = t
 	b.mu.Unlock()
@@ -213,16 +212,33 @@ func (t *tab) close() {
 func (t *tab) navigate(url string) {
 	t.b.t.Helper()
 	t.b.call(t.session, "Page.navigate", map[string]any{"url": url}, nil)
-	t.wait()
+	t.wait(url)
 }
 
-// wait waits until the next page is loaded.
-func (t *tab) wait() {
+// wait waits until the tab shows a page, complete. The browser also tells when it has loaded one, but not of which tab's pages
+// that was: the empty page before this one may be late.
+func (t *tab) wait(url string) {
 	t.b.t.Helper()
-	select {
-	case <-t.loaded:
-	case <-time.After(patience):
-		t.b.t.Fatal("the page is not loaded")
+	t.b.eventually("the page "+url+" is not loaded", func() bool {
+		var result struct {
+			Result struct {
+				Value bool `json:"value"`
+			} `json:"result"`
+		}
+		expression := "location.href == " + quote(url) + " && document.readyState == 'complete'"
+		// Between two pages there is none to ask.
+		err := t.b.try(t.session, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true}, &result)
+		return err == nil && result.Result.Value
+	})
+}
+
+// eventually waits until something has come about, or tells the fault.
+func (b *browser) eventually(fault string, done func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatal(fault)
+		}
 	}
 }
 
@@ -231,8 +247,6 @@ func (t *tab) event(a answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch a.Method {
-	case "Page.loadEventFired":
-		t.loaded <- struct{}{}
 	case "Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Audits.issueAdded", "Network.loadingFailed":
 		t.complaints = append(t.complaints, a.Method+": "+string(a.Params))
 	case "Network.requestWillBeSent":
