@@ -26,6 +26,7 @@ demo: build ## Back up, lose and recover a throwaway PostgreSQL; REPOSITORY=s3 o
 .PHONY: build
 # Storage in Google's cloud speaks HTTP here: without gRPC the program is half as large and starts faster.
 build: ## Build the programs into bin/
+	@.ci/modules . -tags disable_grpc_modules ./cmd/lifeboat ./cmd/lifeboat-wal
 	@go build -tags disable_grpc_modules -trimpath -o bin/ ./cmd/lifeboat ./cmd/lifeboat-wal
 
 # What can fail fast comes first; go test comes last, so that its summary is the end of the output.
@@ -34,12 +35,16 @@ test: fmt-check vet lint ## Check format, vet, lint, and test against real Postg
 	@LIFEBOAT_TEST_STORE=$(STORE) LIFEBOAT_TEST_SEALED=$(SEALED) .ci/gotest $(packages)
 
 .PHONY: lint
-lint: $(linter) ## Run the linters of .golangci.yml
+lint: modules $(linter) ## Run the linters of .golangci.yml
 	@GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/lint $(linter) run $(packages)
 
 .PHONY: vet
-vet: ## Run go vet
+vet: modules ## Run go vet
 	@go vet $(packages)
+
+.PHONY: modules
+modules:
+	@.ci/modules
 
 .PHONY: fmt
 fmt: ## Format the sources
@@ -71,5 +76,4 @@ clean-cache: clean
 	rm -rf .cache
 
 $(linter): .ci/tools/go.mod .ci/tools/go.sum
-	@echo "building golangci-lint, once: this takes a minute or two"
-	@cd .ci/tools && go build -trimpath -o ../../$(linter) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@.ci/linter $@

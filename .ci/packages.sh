@@ -2,12 +2,36 @@
 # stand in the project's root; to be sourced.
 # shellcheck shell=bash
 
-apt=$PWD/.cache/apt
+apt=$PWD/.cache/apt-${0##*/} # each script's own: two may be at it
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 fail() {
 	say "$*"
 	exit 1
+}
+
+# persistently runs a command up to four times, in little more than a minute where it fails at once: what the network refuses now
+# it may give in a while.
+persistently() {
+	local pause
+	for pause in 5 15 45; do
+		"$@" && return
+		say "failed, and is tried again in $pause s: $*"
+		sleep "$pause"
+	done
+	"$@" && return
+	say "failed for the fourth time: $*"
+	return 1
+}
+
+# alone FILE makes the next such script wait until this one has ended, by a lock on descriptor 9. What may outlive the script is
+# to be started without it.
+alone() {
+	mkdir -p "$(dirname "$1")"
+	exec 9>"$1"
+	flock -n 9 && return
+	say "waiting for another one that is at it, which holds $1"
+	flock 9
 }
 
 may_be_root() { ((EUID == 0)) || sudo -n true 2>/dev/null; }
@@ -21,9 +45,22 @@ need_apt() {
 }
 
 install_packages() {
-	as_root apt-get -q update </dev/null >&2
+	persistently update_lists as_root apt-get || say "going on with the package lists that there are"
+	persistently install_once "$@"
+}
+
+# update_lists COMMAND... takes a list that cannot be fetched for an error, which apt does not by itself.
+update_lists() { "$@" -q -o APT::Update::Error-Mode=any -o Acquire::Retries=3 update </dev/null >&2 9>&-; }
+
+# install_once first ends what an earlier one may have left half done.
+install_once() {
+	as_root env DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure -a </dev/null >&2 9>&- || true
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
-		-o DPkg::Lock::Timeout=600 install "$@" </dev/null >&2
+		-o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 install "$@" </dev/null >&2 9>&-
+}
+
+private_lists() {
+	persistently update_lists private_apt apt-get || say "going on with the package lists that there are"
 }
 
 # private_apt runs one of apt's tools with package lists of our own, which needs no rights.
@@ -42,12 +79,17 @@ unpack() {
 	mapfile -t names < <(needed "$@")
 	rm -rf "$into" "$into.new" "$packages"
 	mkdir -p "$into.new" "$packages"
-	(cd "$packages" && private_apt apt-get download "${names[@]}") >&2
+	persistently download "$packages" "${names[@]}"
 	for file in "$packages"/*.deb; do
 		dpkg-deb -x "$file" "$into.new"
 	done
 	mv "$into.new" "$into"
 	rm -rf "$apt"
+}
+
+# download DIRECTORY PACKAGE...
+download() {
+	(cd "$1" && shift && private_apt apt-get -o Acquire::Retries=3 download "$@") >&2
 }
 
 # needed lists the packages, and those that installing them would bring. The C library stays the system's, as

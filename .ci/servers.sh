@@ -12,9 +12,7 @@ into=$PWD/.cache/bin
 
 main() {
 	local program
-	mkdir -p "$into"
-	exec 9>"$into/servers.lock" # one at a time
-	flock 9
+	alone "$into/servers.lock"
 	(($#)) || set -- versitygw fake-gcs-server
 	for program in "$@"; do
 		with "$program"
@@ -31,6 +29,7 @@ with() {
 	esac
 	[[ -x $into/$1 && $(built "$into/$1" "$module") == "$(wanted "$module")" ]] && return
 	say "building $1 from source into ${into#"$PWD"/}, once: this takes a minute or two"
+	.ci/modules .ci/servers "$(package "$1" "$module")"
 	(cd .ci/servers && go build -trimpath -buildvcs=false -o "$into/$1.new" "$(package "$1" "$module")")
 	mv "$into/$1.new" "$into/$1"
 }
