@@ -88,8 +88,12 @@ func (a *Area) check() error {
 	return nil
 }
 
-// Close leaves the area as it is.
-func (a *Area) Close() error { return a.dir.Close() }
+// Close leaves the area as it is. The lock is let go of by itself: a process that is just being forked has the descriptor, too,
+// until it executes its program.
+func (a *Area) Close() error {
+	err := syscall.Flock(int(a.dir.Fd()), syscall.LOCK_UN)
+	return errors.Join(err, a.dir.Close())
+}
 
 // Path is where the area lies.
 func (a *Area) Path() string { return a.path }

@@ -7,7 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // scene is a data directory in a directory of its own.
@@ -84,6 +86,9 @@ func TestWhatKilledProcessesHaveLeftIsRemoved(t *testing.T) {
 		if err := killed.Close(); err != nil { // the lock goes, all else stays
 			t.Fatal(err)
 		}
+		if err := os.Chtimes(killed.Path(), time.Time{}, time.Now().Add(-time.Hour)); err != nil { // it is long ago
+			t.Fatal(err)
+		}
 	}
 	a := makeArea(t, data)
 	if left := names(t, a.Path()); len(left) > 0 {
@@ -92,6 +97,55 @@ func TestWhatKilledProcessesHaveLeftIsRemoved(t *testing.T) {
 	if left := names(t, parent); len(left) != 3 {
 		t.Errorf("beside the data directories: %v", left)
 	}
+}
+
+// TestWhoOnlyLooksTakesNothing makes areas while others look at them, and while their neighbours come, tidy up and go.
+func TestWhoOnlyLooksTakesNothing(t *testing.T) {
+	t.Parallel()
+	parent, data := scene(t)
+	var others sync.WaitGroup
+	stop := make(chan struct{})
+	meanwhile := func(do func()) {
+		others.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					do()
+				}
+			}
+		})
+	}
+	for _, name := range []string{"a", "b"} {
+		neighbour := filepath.Join(parent, name)
+		if err := os.Mkdir(neighbour, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		meanwhile(func() { Taken(data) })
+		meanwhile(func() {
+			if a, err := Make(neighbour); err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else if err := a.Remove(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range 300 {
+		a, err := Make(data)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		if !Taken(data) {
+			t.Error("it is not taken")
+		}
+		if err := a.Remove(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	others.Wait()
 }
 
 func TestAreasOfTheLivingStay(t *testing.T) {

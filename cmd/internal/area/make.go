@@ -7,13 +7,15 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Taken says whether a process lives in an area of the data directory.
 func Taken(dataDirectory string) bool {
 	taken := false
 	for _, a := range Find(dataDirectory) {
-		taken = taken || errors.Is(a.lock(), ErrTaken)
+		owned, err := a.owned()
+		taken = taken || owned && err == nil
 		_ = a.Close() // it was only looked at
 	}
 	return taken
@@ -37,11 +39,31 @@ func Make(dataDirectory string) (*Area, error) {
 	return nil, fmt.Errorf("make an area to fetch ahead to: %w", errors.Join(problems...))
 }
 
+// makeAt tries again for a while where somebody only looks at the area, or has just removed it.
 func makeAt(path string) (*Area, error) {
+	for range tries {
+		a, err := tryAt(path)
+		if !errors.Is(err, errMoment) {
+			return a, err
+		}
+		time.Sleep(pause)
+	}
+	return nil, ErrTaken
+}
+
+const (
+	tries = 200
+	pause = 5 * time.Millisecond
+)
+
+func tryAt(path string) (*Area, error) {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
 	a, err := open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errMoment // it was removed meanwhile
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -56,11 +78,21 @@ func makeAt(path string) (*Area, error) {
 	return a, nil
 }
 
+// errMoment says that an area cannot be had at this moment, although nobody lives there.
+var errMoment = errors.New("somebody looks at the area, or has just removed it")
+
 // lock makes the area this process's own until it is closed. The lock goes with the process, however that ends.
 func (a *Area) lock() error {
 	err := syscall.Flock(int(a.dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return ErrTaken
+		owned, err := a.owned()
+		switch {
+		case err != nil:
+			return err
+		case owned:
+			return ErrTaken
+		}
+		return errMoment
 	}
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", a.path, err)
@@ -71,9 +103,24 @@ func (a *Area) lock() error {
 		return err
 	}
 	if there, err := os.Lstat(a.path); err != nil || !os.SameFile(mine, there) {
-		return ErrTaken
+		return errMoment
 	}
 	return nil
+}
+
+// owned says whether a process lives in the area: who does has its lock alone, and who only looks shares it for a moment.
+func (a *Area) owned() (bool, error) {
+	err := syscall.Flock(int(a.dir.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, nil
+	}
+	if err == nil {
+		err = syscall.Flock(int(a.dir.Fd()), syscall.LOCK_UN)
+	}
+	if err != nil {
+		return false, fmt.Errorf("lock %s: %w", a.path, err)
+	}
+	return false, nil
 }
 
 func (a *Area) empty() error {
@@ -93,6 +140,9 @@ func (a *Area) Remove() error {
 	return errors.Join(os.RemoveAll(a.path), a.Close())
 }
 
+// young is how old an area must at least be to be reaped: one in the making has no lock yet.
+const young = time.Minute
+
 // reap removes the areas in a directory whose processes were killed. What is in doubt stays.
 func reap(directory string) {
 	entries, err := os.ReadDir(directory)
@@ -101,6 +151,9 @@ func reap(directory string) {
 	}
 	for _, entry := range entries {
 		if !strings.HasPrefix(entry.Name(), prefix) {
+			continue
+		}
+		if info, err := entry.Info(); err != nil || time.Since(info.ModTime()) < young {
 			continue
 		}
 		a, err := open(filepath.Join(directory, entry.Name()))
