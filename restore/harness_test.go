@@ -217,7 +217,7 @@ func (s *scene) run(t testing.TB, plan restore.Plan) *server.Server {
 	dir := pgtest.TempDir(t)
 	running, err := server.Start(t.Context(), server.Options{
 		BinDir: s.Install.BinDir, DataDir: plan.Directory, SocketDir: dir, User: "postgres",
-		Settings:   [][2]string{{"fsync", "off"}},
+		Settings:   [][2]string{{"fsync", "off"}, {"dynamic_shared_memory_type", "mmap"}}, // which a killed server leaves in its directory
 		LogFile:    filepath.Join(dir, "log"),
 		Credential: pgtest.UnprivilegedUser(), Pdeathsig: syscall.SIGQUIT,
 	})

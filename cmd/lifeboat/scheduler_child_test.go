@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,7 +14,6 @@ import (
 
 	"lifeboat/cmd/internal/config"
 	"lifeboat/drill"
-	"lifeboat/internal/pgtest"
 	"lifeboat/storage/catalog"
 )
 
@@ -21,7 +21,9 @@ import (
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "drill")
-	pgtest.WriteScript(t, path, text)
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	return path
 }
 

@@ -48,6 +48,8 @@ func start(t *testing.T, install pgtest.Install, settings ...[2]string) *server.
 	made := pgtest.Start(t, install, pgtest.Options{})
 	made.Stop()
 	dir := pgtest.TempDir(t)
+	// In the data directory, so that a killed server leaves no shared memory behind.
+	settings = append(settings, [2]string{"dynamic_shared_memory_type", "mmap"})
 	s, err := server.Start(t.Context(), server.Options{
 		BinDir: install.BinDir, DataDir: made.DataDir, SocketDir: dir, User: "postgres", Settings: settings,
 		LogFile: filepath.Join(dir, "log"), Credential: pgtest.UnprivilegedUser(), Pdeathsig: syscall.SIGQUIT,
