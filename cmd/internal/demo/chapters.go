@@ -127,7 +127,7 @@ func (s *story) awaitArchived(ctx context.Context, segment string) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("the archiver does not archive "+segment))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("the archiver does not archive "+segment))
 	defer cancel()
 	for {
 		var archived bool

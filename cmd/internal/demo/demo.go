@@ -25,6 +25,10 @@ type Options struct {
 	Now         func() time.Time
 }
 
+// patience is how long a machine that is busy with something else may take for a step that is short by itself: a start, a stop,
+// the archiving of what the load has left.
+const patience = 3 * time.Minute
+
 // loadScale is pgbench's: 15 MB of tables for each unit.
 const loadScale = 15
 
@@ -104,7 +108,7 @@ func (s *story) chapters() []chapter {
 
 // close stops all that runs and removes the scene, also when ctx has ended.
 func (s *story) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	var problems []error
 	s.stopLoad()

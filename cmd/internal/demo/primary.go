@@ -81,7 +81,7 @@ func appendTo(path, text string) error {
 
 // await waits until the server takes sessions.
 func (p *primary) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		conn, err := p.connect(ctx)

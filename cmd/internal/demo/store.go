@@ -152,7 +152,7 @@ func freeAddress() (string, error) {
 }
 
 func (st *store) await(ctx context.Context, s *scene) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		if conn, err := net.DialTimeout("tcp", st.address, time.Second); err == nil {
