@@ -76,7 +76,8 @@ func fetchProgram(ctx context.Context, args []string) int {
 	return complain(err, 254)
 }
 
-// restoreProgram restores the newest backup slowly, so that it can be killed on the way.
+// restoreProgram restores the newest backup in steps, so that it can be killed at each: it tells of a step, and then reads a byte
+// before it goes on.
 func restoreProgram(ctx context.Context, args []string) int {
 	_, cluster, err := openCluster(ctx, args[0])
 	if err != nil {
@@ -91,9 +92,8 @@ func restoreProgram(ctx context.Context, args []string) int {
 	options.Workers = 1
 	options.Progress = func(p restore.RestoreProgress) {
 		fmt.Printf("%s %d\n", p.Phase, p.Files)
-		time.Sleep(20 * time.Millisecond)
-		if p.Phase == restore.PhaseSync && p.Files == p.FilesTotal {
-			time.Sleep(2 * time.Second) // pg_control is in place, and its marker too
+		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+			fmt.Fprintln(os.Stderr, "wait for the next step:", err)
 		}
 	}
 	if _, err := restore.Execute(ctx, cluster, plan, options); err != nil {
