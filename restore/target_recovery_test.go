@@ -305,7 +305,7 @@ func (s *scene) awaitSegment(ctx context.Context, segment string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for {
 		if _, err := s.cluster.WALHeader(ctx, name); err == nil {
 			return
