@@ -399,11 +399,12 @@ func checkRecoverable(t *testing.T, data string) {
 	}
 }
 
-// killAt kills the command when it has printed that many lines, and says whether it had ended by itself.
-func killAt(t *testing.T, cmd *exec.Cmd, lines int) (ended bool) {
+// killAt lets the command make that many steps and kills it at the next one. It says whether it had ended by itself.
+func killAt(t *testing.T, cmd *exec.Cmd, steps int) (ended bool) {
 	t.Helper()
-	out, err := cmd.StdoutPipe()
-	if err != nil {
+	in, inErr := cmd.StdinPipe()
+	out, outErr := cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr); err != nil {
 		t.Fatal(err)
 	}
 	var complaint bytes.Buffer
@@ -412,14 +413,17 @@ func killAt(t *testing.T, cmd *exec.Cmd, lines int) (ended bool) {
 		t.Fatal(err)
 	}
 	scanner := bufio.NewScanner(out)
-	for range lines + 1 {
+	for range steps {
 		if !scanner.Scan() {
 			break
 		}
+		_, _ = in.Write([]byte{'\n'}) // it waits for that
 	}
-	_ = cmd.Process.Kill() // it may be over
+	if scanner.Scan() {
+		_ = cmd.Process.Kill()
+	}
 	_, _ = io.Copy(io.Discard, out)
-	err = cmd.Wait()
+	err := cmd.Wait()
 	if err == nil {
 		return true
 	}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"lifeboat/internal/pgtest"
 	"lifeboat/internal/wal"
@@ -53,7 +52,7 @@ func TestRecoveryThatCannotReachItsTarget(t *testing.T) {
 				plan := s.restore(t, restore.Target{Kind: restore.KindLatest}, o)
 				c.spoil(t, plan)
 				running := s.run(t, plan)
-				ctx, cancel := context.WithTimeout(ctx, time.Minute)
+				ctx, cancel := context.WithTimeout(ctx, patience)
 				defer cancel()
 				proof, err := running.AwaitTarget(ctx)
 				var failed *server.RecoveryError

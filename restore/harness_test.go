@@ -29,6 +29,10 @@ const (
 
 const clusterName = "main"
 
+// patience bounds what soon happens on a quiet machine. A busy one has a dozen processes for each processor, and a recovery starts
+// one for each segment.
+const patience = 5 * time.Minute
+
 func TestMain(m *testing.M) {
 	if len(os.Args) < 2 {
 		os.Exit(m.Run())
@@ -65,7 +69,7 @@ func fetchProgram(ctx context.Context, args []string) int {
 		return complain(err, 254)
 	}
 	outcome, err := restore.Fetch(ctx, cluster, args[1], args[2], restore.FetchOptions{
-		Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
+		Timeout: patience, Logger: slog.New(slog.DiscardHandler),
 	})
 	switch outcome {
 	case restore.Found:
@@ -76,7 +80,8 @@ func fetchProgram(ctx context.Context, args []string) int {
 	return complain(err, 254)
 }
 
-// restoreProgram restores the newest backup slowly, so that it can be killed on the way.
+// restoreProgram restores the newest backup in steps, so that it can be killed at each: it tells of a step, and then reads a byte
+// before it goes on.
 func restoreProgram(ctx context.Context, args []string) int {
 	_, cluster, err := openCluster(ctx, args[0])
 	if err != nil {
@@ -91,9 +96,8 @@ func restoreProgram(ctx context.Context, args []string) int {
 	options.Workers = 1
 	options.Progress = func(p restore.RestoreProgress) {
 		fmt.Printf("%s %d\n", p.Phase, p.Files)
-		time.Sleep(20 * time.Millisecond)
-		if p.Phase == restore.PhaseSync && p.Files == p.FilesTotal {
-			time.Sleep(2 * time.Second) // pg_control is in place, and its marker too
+		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+			fmt.Fprintln(os.Stderr, "wait for the next step:", err)
 		}
 	}
 	if _, err := restore.Execute(ctx, cluster, plan, options); err != nil {
@@ -170,7 +174,7 @@ func (s *scene) backup(ctx context.Context) catalog.Record {
 		Connect:        func(ctx context.Context) (*pgx.Conn, error) { return s.Connect(ctx, "postgres") },
 		Workers:        2,
 		FastCheckpoint: true,
-		WALTimeout:     time.Minute,
+		WALTimeout:     patience,
 		Logger:         slog.New(slog.DiscardHandler),
 		Clock:          time.Now,
 	})
@@ -225,7 +229,7 @@ func (s *scene) run(t testing.TB, plan restore.Plan) *server.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := running.Stop(ctx, server.Immediate); err != nil {
 			t.Error(err, running.Kill())
@@ -242,7 +246,7 @@ func (s *scene) run(t testing.TB, plan restore.Plan) *server.Server {
 func (s *scene) recover(t testing.TB, plan restore.Plan) (*server.Server, server.Proof) {
 	t.Helper()
 	running := s.run(t, plan)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	proof, err := running.AwaitTarget(ctx)
 	if err != nil {

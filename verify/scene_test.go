@@ -32,7 +32,7 @@ type material struct {
 
 func gather(t *testing.T) material {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	archive := pgtest.TempDir(t)
 	server := pgtest.Start(t, pgtest.Debian(t), pgtest.Options{WALSegmentMB: 1, ArchiveCommand: "cp %p " + archive + "/%f"})

@@ -176,7 +176,7 @@ func TestLookingAheadGoesOnAfterAnOutage(t *testing.T) {
 	a := &archive{last: 30, fail: errors.New("away")}
 	f, dest := scene(t, a, 4)
 	a.expect(f, 1, dest)
-	a.settles()
+	f.settles()
 	a.mu.Lock()
 	a.fail = nil
 	a.mu.Unlock()
@@ -191,15 +191,11 @@ func TestLookingAheadGoesOnAfterAnOutage(t *testing.T) {
 }
 
 // settles waits until nothing is on its way.
-func (a *archive) settles() {
-	for {
-		a.mu.Lock()
-		quiet := a.running == 0 && len(a.ahead) > 0
-		a.mu.Unlock()
-		if quiet {
-			return
-		}
-		time.Sleep(time.Millisecond)
+func (f *Fetcher) settles() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, j := range f.jobs {
+		<-j.done
 	}
 }
 
@@ -210,13 +206,13 @@ func TestBeyondTheEndLittleIsAskedFor(t *testing.T) {
 	f, dest := scene(t, a, 8)
 	for n := 1; n <= 3; n++ {
 		a.expect(f, n, dest)
-		a.settles()
+		f.settles()
 	}
 	for range 50 {
 		if outcome, err := f.Fetch(t.Context(), segment(4).String(), dest); outcome != restore.Absent {
 			t.Fatalf("%s, %v", outcome, err)
 		}
-		a.settles()
+		f.settles()
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

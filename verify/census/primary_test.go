@@ -28,7 +28,7 @@ type primary struct {
 func startPrimary(t *testing.T, install pgtest.Install, options pgtest.Options) *primary {
 	t.Helper()
 	p := &primary{t: t, archive: pgtest.TempDir(t)}
-	options.ArchiveCommand = fmt.Sprintf("cp %%p %s/%%f", p.archive)
+	options.ArchiveCommand = fmt.Sprintf("cp %%p %s/%%f.part && mv %[1]s/%%f.part %[1]s/%%f", p.archive) // what is there is whole
 	p.Cluster = pgtest.Start(t, install, options)
 	return p
 }

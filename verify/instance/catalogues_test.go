@@ -13,7 +13,7 @@ func TestBrokenCataloguesAreFound(t *testing.T) {
 	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, install pgtest.Install) {
 		ctx := t.Context()
-		c := pgtest.Start(t, install, pgtest.Options{Settings: map[string]string{"allow_system_table_mods": "on"}})
+		c := pgtest.Start(t, install, pgtest.Options{Settings: map[string]string{"allow_system_table_mods": "on", "autovacuum": "off"}})
 		number := 0
 		for name, tc := range map[string]struct{ sql, says string }{
 			"nothing":                {"", ""},
