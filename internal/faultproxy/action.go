@@ -76,11 +76,12 @@ func StallLost() Action {
 	}}
 }
 
-// Leave makes the endpoint vanish for d, this request included; see Proxy.Leave.
+// Leave makes the endpoint vanish for d, this request included; see Proxy.Leave. When the client learns of it nobody
+// listens any more.
 func Leave(d time.Duration) Action {
 	return Action{name: "leave", with: d.String(), before: func(x *exchange) bool {
-		x.sever(true)
 		x.proxy.Leave(d)
+		x.sever(true)
 		return true
 	}}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -26,10 +27,11 @@ type Proxy struct {
 	running  sync.WaitGroup
 	clients  connections
 
-	mu     sync.Mutex // guards what follows
-	server *http.Server
-	back   *time.Timer // of the present absence
-	closed bool
+	mu       sync.Mutex // guards what follows
+	server   *http.Server
+	listener net.Listener // of the server
+	back     *time.Timer  // of the present absence
+	closed   bool
 }
 
 // Start starts a proxy before the server at target, an http URL without a path, and stops it when the test ends. A nil
@@ -140,7 +142,7 @@ func (p *Proxy) serve() error {
 		ConnState: p.clients.note,
 		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	p.server = server
+	p.server, p.listener = server, listener
 	p.running.Go(func() { _ = server.Serve(listener) }) // ends with ErrServerClosed
 	return nil
 }
@@ -151,8 +153,9 @@ func (p *Proxy) stopServing() {
 		return
 	}
 	p.clients.lingerNot()
-	_ = p.server.Close() // it listens no more, whatever it says
-	p.server = nil
+	_ = p.listener.Close() // a server that has not begun to serve does not know it yet
+	_ = p.server.Close()   // it listens no more, whatever it says
+	p.server, p.listener = nil, nil
 }
 
 // handle serves one request.

@@ -237,6 +237,9 @@ func TestBrokenConnections(t *testing.T) {
 	}
 }
 
+// patience is how long a client still waits when a stall has begun.
+const patience = 100 * time.Millisecond
+
 func TestStallsEndWithTheClientsPatience(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -250,17 +253,60 @@ func TestStallsEndWithTheClientsPatience(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, p := scene(t, does(c.action))
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			s := newServer(t)
+			script := faultproxy.NewScript(does(c.action))
+			p := faultproxy.Start(t, s.URL, script)
+			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			if _, body, err := ask(ctx, http.MethodPut, p.URL(), text); !errors.Is(err, context.DeadlineExceeded) || body != c.body {
-				t.Errorf("got %q, %v", body, err)
+			var answer tally
+			failed := make(chan error, 1)
+			go func() { failed <- askInto(ctx, p.URL(), &answer) }()
+			for script.AllFired() != nil || answer.String() != c.body {
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(patience)
+			cancel()
+			if err := <-failed; !errors.Is(err, context.Canceled) || answer.String() != c.body {
+				t.Errorf("got %q, %v", answer.String(), err)
 			}
 			if got := len(s.all()); got != c.done {
 				t.Errorf("the server got %d requests, want %d", got, c.done)
 			}
 		})
 	}
+}
+
+// tally keeps what has come so far.
+type tally struct {
+	mu  sync.Mutex
+	got bytes.Buffer
+}
+
+func (a *tally) Write(p []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.got.Write(p)
+}
+
+func (a *tally) String() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.got.String()
+}
+
+// askInto is ask for an answer that is looked at while it comes.
+func askInto(ctx context.Context, url string, answer io.Writer) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, url, strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(answer, response.Body)
+	return err
 }
 
 func TestCloseEndsWhatHangs(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const ready = 30 * time.Second // until a server answers
+const ready = time.Minute // until a server answers
 
 // tries is how often a server is started: another process may take the port that was free.
 const tries = 3

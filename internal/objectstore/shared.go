@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"lifeboat/internal/pgtest"
 )
@@ -52,11 +53,23 @@ func (s Server) newBucket(t testing.TB) (string, error) {
 	name := bucketName()
 	dir := filepath.Join(filepath.Dir(s.Directory), name)
 	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
+		if err := removeAll(dir); err != nil {
 			t.Errorf("remove the bucket: %v", err)
 		}
 	})
 	return name, os.Mkdir(dir, 0o755)
+}
+
+// removeAll removes a directory in which the server may still be about to store something for a client that is gone.
+func removeAll(dir string) error {
+	end := time.Now().Add(time.Minute)
+	for {
+		err := os.RemoveAll(dir)
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // emptyGCS gives back the memory in which the server keeps a place's objects.

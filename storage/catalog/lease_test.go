@@ -3,17 +3,23 @@ package catalog
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"lifeboat/storage"
 	"lifeboat/storage/fault"
 )
 
+// sceneLease is how long the leases of a test last that does not wait for their end: longer than a busy machine takes.
+const sceneLease = 5 * time.Minute
+
 func request(what, holder string) LeaseRequest {
-	return LeaseRequest{What: what, Holder: holder, TTL: MinLease, Clock: time.Now}
+	return LeaseRequest{What: what, Holder: holder, TTL: sceneLease, Clock: time.Now}
 }
 
 // acquire takes a lease that must be free.
@@ -66,7 +72,7 @@ func TestLeaseRequestThatCannotBe(t *testing.T) {
 	}
 }
 
-// agedBucket lets the store say that what lies at some keys was stored long ago.
+// agedBucket lets the store say that all is stored now, but for what lies at some keys, which was some time before.
 type agedBucket struct {
 	storage.Bucket
 	old func(key string) bool
@@ -75,8 +81,9 @@ type agedBucket struct {
 
 func (b agedBucket) Stat(ctx context.Context, key string) (storage.Info, error) {
 	info, err := b.Bucket.Stat(ctx, key)
+	info.ModTime = sceneTime
 	if b.old(key) {
-		info.ModTime = info.ModTime.Add(-b.by)
+		info.ModTime = sceneTime.Add(-b.by)
 	}
 	return info, err
 }
@@ -87,7 +94,7 @@ func TestLeaseEndsByTheStoresClock(t *testing.T) {
 	s.acquire(t, "backup", "db1")
 	first := s.cluster.leaseKey("backup", 1)
 	for age, free := range map[time.Duration]bool{
-		0: false, MinLease: false, MinLease + leaseSlack/2: false, MinLease + leaseSlack: true, time.Hour: true,
+		0: false, sceneLease: false, sceneLease + leaseSlack - 1: false, sceneLease + leaseSlack: true, time.Hour: true,
 	} {
 		aged := agedBucket{Bucket: s.bucket, old: func(key string) bool { return key == first }, by: age}
 		l, err := s.through(aged).Acquire(t.Context(), request("backup", "db2"))
@@ -168,37 +175,98 @@ func TestOutageIsNoLease(t *testing.T) {
 	}
 }
 
+// clockedBucket keeps the times at which objects were stored by the clock of the bubble that a test runs in.
+type clockedBucket struct {
+	storage.Bucket
+	mu     sync.Mutex
+	stored map[string]time.Time
+}
+
+func (b *clockedBucket) Put(ctx context.Context, key string, body io.Reader, opts storage.PutOptions) error {
+	err := b.Bucket.Put(ctx, key, body, opts)
+	if err == nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.stored[key] = time.Now()
+	}
+	return err
+}
+
+func (b *clockedBucket) Stat(ctx context.Context, key string) (storage.Info, error) {
+	info, err := b.Bucket.Stat(ctx, key)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	info.ModTime = b.stored[key]
+	return info, err
+}
+
+// inBubble runs a test in which time passes only while everybody waits, for the store as well.
+func inBubble(t *testing.T, test func(t *testing.T, s *scene)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		s.bucket = &clockedBucket{Bucket: s.bucket, stored: map[string]time.Time{}}
+		s.cluster = s.through(s.bucket)
+		test(t, s)
+	})
+}
+
+// brief is the request for the shortest lease.
+func brief(what, holder string) LeaseRequest {
+	r := request(what, holder)
+	r.TTL = MinLease
+	return r
+}
+
 func TestHoldKeepsTheLeaseWhileTheWorkLasts(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	l := s.acquire(t, "backup", "db1")
-	err := l.Hold(t.Context(), func(ctx context.Context) error {
-		time.Sleep(MinLease + 2*leaseSlack)
-		_, err := s.cluster.Acquire(t.Context(), request("backup", "db2"))
-		if !errors.Is(err, ErrLeaseHeld) {
-			t.Errorf("held for longer than it lasts: %v", err)
+	inBubble(t, func(t *testing.T, s *scene) {
+		l := must(s.cluster.Acquire(t.Context(), brief("backup", "db1")))(t)
+		err := l.Hold(t.Context(), func(ctx context.Context) error {
+			time.Sleep(MinLease + 2*leaseSlack)
+			_, err := s.cluster.Acquire(t.Context(), brief("backup", "db2"))
+			if !errors.Is(err, ErrLeaseHeld) {
+				t.Errorf("held for longer than it lasts: %v", err)
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			t.Error(err)
 		}
-		return ctx.Err()
+		must(s.cluster.Acquire(t.Context(), brief("backup", "db2")))(t)
 	})
-	if err != nil {
-		t.Error(err)
-	}
-	s.acquire(t, "backup", "db2")
+}
+
+func TestLeaseThatNobodyRenewsEnds(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *scene) {
+		l := must(s.cluster.Acquire(t.Context(), brief("backup", "db1")))(t)
+		time.Sleep(MinLease + leaseSlack - time.Millisecond)
+		if _, err := s.cluster.Acquire(t.Context(), brief("backup", "db2")); !errors.Is(err, ErrLeaseHeld) {
+			t.Errorf("before its end: %v", err)
+		}
+		time.Sleep(time.Millisecond)
+		must(s.cluster.Acquire(t.Context(), brief("backup", "db2")))(t)
+		if err := l.Renew(t.Context()); !errors.Is(err, ErrLeaseLost) {
+			t.Errorf("renewed behind its end: %v", err)
+		}
+	})
 }
 
 func TestHoldStopsTheWorkWhenTheLeaseIsLost(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	l := s.acquire(t, "backup", "db1")
-	l.cluster = s.faulty(t, fault.Rule{Op: fault.Put, Times: -1, Action: fault.Fail(errOutage)})
-	err := l.Hold(t.Context(), func(ctx context.Context) error {
-		<-ctx.Done()
-		if late := time.Since(l.deadline); late > MinLease/10 || !errors.Is(context.Cause(ctx), ErrLeaseLost) {
-			t.Errorf("stopped %s after the deadline: %v", late, context.Cause(ctx))
+	inBubble(t, func(t *testing.T, s *scene) {
+		l := must(s.cluster.Acquire(t.Context(), brief("backup", "db1")))(t)
+		l.cluster = s.faulty(t, fault.Rule{Op: fault.Put, Times: -1, Action: fault.Fail(errOutage)})
+		err := l.Hold(t.Context(), func(ctx context.Context) error {
+			<-ctx.Done()
+			if late := time.Since(l.deadline); late > 0 || !errors.Is(context.Cause(ctx), ErrLeaseLost) {
+				t.Errorf("stopped %s after the deadline: %v", late, context.Cause(ctx))
+			}
+			return ctx.Err()
+		})
+		if !errors.Is(err, ErrLeaseLost) {
+			t.Errorf("error is %v", err)
 		}
-		return ctx.Err()
 	})
-	if !errors.Is(err, ErrLeaseLost) {
-		t.Errorf("error is %v", err)
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"lifeboat/storage"
@@ -250,23 +251,30 @@ func TestListings(t *testing.T) {
 	}
 }
 
+// The time of the bubble passes only when all wait, so that what comes before the stall is never too late.
 func TestStallEndsWithTheContext(t *testing.T) {
 	t.Parallel()
-	b, _ := scene(t,
-		fault.Rule{Op: fault.Stat, Action: fault.Stall()},
-		fault.Rule{Op: fault.Put, Action: fault.Delay(time.Hour)},
-		fault.Rule{Op: fault.Get, Action: fault.StallBody(3)})
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, errScript)
-	defer cancel()
-	if got, err := get(ctx, b, "dir/x"); got != text[:3] || !errors.Is(err, errScript) {
-		t.Errorf("read %q, %v", got, err)
-	}
-	if _, err := b.Stat(ctx, "dir/x"); !errors.Is(err, errScript) {
-		t.Errorf("stat: %v", err)
-	}
-	if err := put(ctx, b, "new"); !errors.Is(err, errScript) {
-		t.Errorf("put: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := scene(t,
+			fault.Rule{Op: fault.Stat, Action: fault.Stall()},
+			fault.Rule{Op: fault.Put, Action: fault.Delay(time.Hour)},
+			fault.Rule{Op: fault.Get, Action: fault.StallBody(3)})
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errScript)
+		defer cancel()
+		if got, err := get(ctx, b, "dir/x"); got != text[:3] || !errors.Is(err, errScript) {
+			t.Errorf("read %q, %v", got, err)
+		}
+		ctx, cancel = context.WithTimeoutCause(t.Context(), time.Minute, errScript)
+		defer cancel()
+		if _, err := b.Stat(ctx, "dir/x"); !errors.Is(err, errScript) {
+			t.Errorf("stat: %v", err)
+		}
+		ctx, cancel = context.WithTimeoutCause(t.Context(), time.Minute, errScript)
+		defer cancel()
+		if err := put(ctx, b, "new"); !errors.Is(err, errScript) {
+			t.Errorf("put: %v", err)
+		}
+	})
 }
 
 func TestDelayPasses(t *testing.T) {

@@ -36,13 +36,13 @@ func TestConformanceThroughRetry(t *testing.T) {
 	})
 }
 
-// options are those for a server of the tests: with little patience.
+// options are those for a server of the tests: with the patience of a busy machine.
 func options(t *testing.T, s objectstore.GCSServer) gcs.Options {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	return gcs.Options{
 		Bucket: s.Bucket, Endpoint: s.Endpoint, Now: time.Now, Log: log,
 		Retry: retry.Options{
-			MinDelay: time.Millisecond, MaxDelay: 10 * time.Millisecond, AttemptTimeout: 20 * time.Second, TotalTimeout: 10 * time.Second,
+			MinDelay: time.Millisecond, MaxDelay: 10 * time.Millisecond, AttemptTimeout: time.Minute, TotalTimeout: time.Minute,
 			Now: time.Now, Log: log,
 		},
 	}

@@ -54,6 +54,7 @@ type stored struct {
 
 type session struct {
 	stored
+	mu   sync.Mutex // guards what follows, and all of what is stored: a chunk can come again while the first is taken
 	have bytes.Buffer
 }
 
@@ -177,6 +178,8 @@ func (s *store) chunk(w http.ResponseWriter, r *http.Request, id string) {
 	} else if n, _ := fmt.Sscanf(header, "bytes %d-%d/%d", &first, &last, &total); n < 3 {
 		total = -1
 	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	had := int64(u.have.Len())
 	if first > had || (len(data) > 0 && last-first+1 != int64(len(data))) {
 		refuse(w, http.StatusServiceUnavailable, "backendError", "the session does not stand there: "+header)

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"lifeboat/internal/faultproxy"
 	"lifeboat/internal/objectstore"
 	"lifeboat/storage"
 	"lifeboat/storage/gcs"
@@ -147,12 +147,9 @@ func expect(t *testing.T, op string, err error, says, hint string, transient boo
 
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	o := options(t, objectstore.GCSServer{Endpoint: "http://" + l.Addr().String(), Bucket: "bucket"})
+	proxy := faultproxy.Start(t, "http://127.0.0.1:1", nil)
+	proxy.Leave(time.Hour) // and nobody else is given its port
+	o := options(t, objectstore.GCSServer{Endpoint: proxy.URL(), Bucket: "bucket"})
 	o.Retry.TotalTimeout = 30 * time.Millisecond
 	for op, do := range operations(open(t, o)) {
 		expect(t, op, do(t.Context()), "connection refused", "", true)

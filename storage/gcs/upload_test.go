@@ -173,6 +173,7 @@ func TestEndedContextLeavesNothing(t *testing.T) {
 	s := &store{fault: nth(isChunk, 2, func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
 		cancel()
 		_, _ = io.Copy(io.Discard, r.Body) // until it breaks off
+		<-r.Context().Done()               // also where all of it was on its way already
 		return true
 	})}
 	b := open(t, options(t, s.serve(t)))

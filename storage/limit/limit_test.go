@@ -35,7 +35,7 @@ func disk(t *testing.T) storage.Bucket {
 }
 
 func retryOptions() retry.Options {
-	return retry.Options{Now: time.Now, MinDelay: time.Millisecond, AttemptTimeout: 5 * time.Second, TotalTimeout: time.Minute}
+	return retry.Options{Now: time.Now, MinDelay: time.Millisecond, AttemptTimeout: time.Minute, TotalTimeout: 2 * time.Minute}
 }
 
 func TestConformance(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/faultproxy"
 	"lifeboat/storage"
 	"lifeboat/storage/retry"
 	"lifeboat/storage/s3"
@@ -197,14 +197,22 @@ func TestHTTPAgainstHTTPS(t *testing.T) {
 	} {
 		b := scripted(t, nil, func(o *s3.Options) { o.Endpoint = c.endpoint })
 		// A server may cut the connection before its answer is read, which is passing.
-		patient := retry.Wrap(b, retry.Options{Now: time.Now, MinDelay: time.Millisecond, TotalTimeout: 5 * time.Second})
-		for op, err := range operations(t, patient) {
+		patient := retry.Wrap(b, retry.Options{Now: time.Now, MinDelay: time.Millisecond, MaxDelay: 20 * time.Millisecond, TotalTimeout: time.Minute})
+		for op, err := range operations(t, hastyDelete{patient, b}) {
 			if op != "delete" { // which Go's servers do not know for HTTP when they wait for TLS
 				c.want.check(t, op, err)
 			}
 		}
 	}
 }
+
+// hastyDelete is a bucket whose deletes are for another one.
+type hastyDelete struct {
+	storage.Bucket
+	deletes storage.Bucket
+}
+
+func (b hastyDelete) Delete(ctx context.Context, key string) error { return b.deletes.Delete(ctx, key) }
 
 func TestCAFileIsTrusted(t *testing.T) {
 	t.Parallel()
@@ -222,12 +230,9 @@ func TestCAFileIsTrusted(t *testing.T) {
 
 func TestPlacesThatAreNotThere(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone := "http://" + l.Addr().String()
-	l.Close()
+	proxy := faultproxy.Start(t, "http://127.0.0.1:1", nil)
+	proxy.Leave(time.Hour) // and nobody else is given its port
+	gone := proxy.URL()
 	for endpoint, want := range map[string]failure{
 		gone:                            {text: "connection refused", transient: true},
 		"http://no-such-host.invalid:1": {text: "the host no-such-host.invalid is not known", hint: "endpoint"},

@@ -24,7 +24,7 @@ func options(server objectstore.Server) s3.Options {
 	return s3.Options{
 		Bucket: server.Bucket, Endpoint: server.Endpoint, Region: server.Region, PathStyle: true, Now: time.Now,
 		Credentials: credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, ""),
-		Retry:       retry.Options{MinDelay: time.Millisecond, MaxDelay: 20 * time.Millisecond, TotalTimeout: 30 * time.Second},
+		Retry:       retry.Options{MinDelay: time.Millisecond, MaxDelay: 20 * time.Millisecond, TotalTimeout: 2 * time.Minute},
 	}
 }
 

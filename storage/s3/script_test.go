@@ -1,6 +1,7 @@
 package s3_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -70,8 +71,8 @@ func page(status int) http.HandlerFunc {
 func operations(t *testing.T, b storage.Bucket) map[string]error {
 	t.Helper()
 	errs := map[string]error{"delete": b.Delete(t.Context(), "dir/x")}
-	errs["put"] = b.Put(t.Context(), "dir/x", noise(1, 10), storage.PutOptions{IfAbsent: true, Size: 10})
-	errs["put in parts"] = b.Put(t.Context(), "dir/x", noise(1, 17*mebibyte), storage.PutOptions{Size: 17 * mebibyte})
+	errs["put"] = b.Put(t.Context(), "dir/x", again(t, 10), storage.PutOptions{IfAbsent: true, Size: 10})
+	errs["put in parts"] = b.Put(t.Context(), "dir/x", again(t, 17*mebibyte), storage.PutOptions{Size: 17 * mebibyte})
 	_, errs["get"] = read(t, b, "dir/x", 0, -1)
 	_, errs["get range"] = read(t, b, "dir/x", 3, 4)
 	_, errs["stat"] = b.Stat(t.Context(), "dir/x")
@@ -79,6 +80,19 @@ func operations(t *testing.T, b storage.Bucket) map[string]error {
 		errs["list"] = err
 	}
 	return errs
+}
+
+// largeNoise is more than is sent as a whole.
+var largeNoise = sync.OnceValues(func() ([]byte, error) { return io.ReadAll(noise(1, 17*mebibyte)) })
+
+// again is noise that can be read twice, for who repeats a put.
+func again(t *testing.T, size int64) io.ReadSeeker {
+	t.Helper()
+	content, err := largeNoise()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.NewReader(content[:size])
 }
 
 // between is a proxy before a real server, with a say in what happens to each request. What meddle returns is whether

@@ -2,6 +2,7 @@ package storm
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,7 +95,7 @@ func changedUploads(t *testing.T, endpoint string, open reach) {
 			var j journal
 			opts := outagePatience(calmly, longer, &j)
 			calm := coast{rough: func(retry.Options) storage.Bucket { return retry.Wrap(open(t, endpoint, prefix, opts), opts) }}
-			clean, _ := settle(t, calm, opts)
+			clean, _ := settle(t, calm.rough(opts))
 			rough := openCluster(t, retry.Wrap(open(t, proxy.URL(), prefix, opts), opts))
 			file, content := segment(uint64(offset), 2)
 			_, err := rough.PutWAL(t.Context(), file, stormTime)
@@ -128,10 +129,11 @@ func serverPlace(endpoint string, open reach) func(t *testing.T, seed uint64) pl
 
 // serverCoast gives every test a prefix of the store, and a proxy that can leave.
 func serverCoast(endpoint string, open reach) func(t *testing.T) coast {
+	var coasts atomic.Int64
 	return func(t *testing.T) coast {
 		t.Helper()
 		proxy := faultproxy.Start(t, endpoint, nil)
-		prefix := fmt.Sprintf("outage-%d", len(t.Name()))
+		prefix := fmt.Sprintf("outage-%d", coasts.Add(1))
 		return coast{
 			clean: open(t, endpoint, prefix, retry.Options{}), streams: true,
 			hang: func() { proxy.Follow(faultproxy.NewScript(faultproxy.Rule{Times: -1, Action: faultproxy.Stall()})) },

@@ -25,11 +25,11 @@ import (
 
 const (
 	outage    = 3 * time.Second
-	longer    = 20 * time.Second // than an outage
+	longer    = 2 * time.Minute // than an outage
 	shorter   = 2 * time.Second
-	forever   = time.Hour        // for a test
-	oneBreath = time.Second      // without progress, for an attempt that is to hang
-	calmly    = 10 * time.Second // the same on a busy machine
+	forever   = time.Hour   // for a test
+	oneBreath = time.Second // without progress, for an attempt that is to hang
+	calmly    = time.Minute // the same on a busy machine
 )
 
 // coast is a store whose endpoint can vanish.
@@ -70,6 +70,19 @@ func (j *journal) lines(words ...string) int {
 	return count
 }
 
+// await waits until so many lines hold all of the words.
+func (j *journal) await(t *testing.T, count int, words ...string) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); j.lines(words...) < count; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			t.Errorf("not %d lines with %q in\n%s", count, words, j.text.String())
+			return
+		}
+	}
+}
+
 func outagePatience(attempt, total time.Duration, j *journal) retry.Options {
 	return retry.Options{
 		MinDelay: 10 * time.Millisecond, MaxDelay: 200 * time.Millisecond, AttemptTimeout: attempt,
@@ -100,9 +113,9 @@ func outages(t *testing.T, open func(t *testing.T) coast) {
 }
 
 // settle makes a repository with one segment in it.
-func settle(t *testing.T, c coast, opts retry.Options) (*catalog.Cluster, cargo) {
+func settle(t *testing.T, b storage.Bucket) (*catalog.Cluster, cargo) {
 	t.Helper()
-	repo, err := catalog.Create(t.Context(), c.rough(opts), stormTime)
+	repo, err := catalog.Create(t.Context(), b, stormTime)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,12 +130,12 @@ func settle(t *testing.T, c coast, opts retry.Options) (*catalog.Cluster, cargo)
 	return cluster, cargo{file, content}
 }
 
-// surviveOutage pushes and reads while the endpoint is gone: both take long, say so, and succeed.
+// surviveOutage pushes and reads while the endpoint is gone: all wait, say so, and succeed when it is back.
 func surviveOutage(t *testing.T, c coast) {
 	var j journal
-	cluster, first := settle(t, c, outagePatience(calmly, longer, &j))
+	cluster, first := settle(t, c.rough(outagePatience(calmly, longer, &j)))
 	second, content := segment(0, 2)
-	c.leave(outage)
+	c.leave(forever)
 	var all sync.WaitGroup
 	all.Go(func() {
 		if stored, err := cluster.PutWAL(t.Context(), second, stormTime); err != nil || !stored {
@@ -137,12 +150,11 @@ func surviveOutage(t *testing.T, c coast) {
 			t.Errorf("later WAL: %t, %v", later, err)
 		}
 	})
-	all.Wait()
 	for _, op := range []string{"put", "get", "list"} {
-		if n := j.lines("level=WARN", "retry storage operation", "operation="+op, "attempt="); n < 3 {
-			t.Errorf("%d lines say that a %s waits, in\n%s", n, op, j.text.String())
-		}
+		j.await(t, 3, "level=WARN", "retry storage operation", "operation="+op, "attempt=")
 	}
+	c.leave(0)
+	all.Wait()
 	wantFile(t, cluster, cargo{second, content})
 }
 
@@ -154,10 +166,16 @@ func wantFile(t *testing.T, c *catalog.Cluster, want cargo) {
 	}
 }
 
+// lent is a bucket in whose place another one can be put, to have little patience with trouble and much before it.
+type lent struct{ storage.Bucket }
+
 // giveUpInOutage waits in vain: every operation ends soon after its patience, with a sentence, and nothing is absent.
 func giveUpInOutage(t *testing.T, c coast, begin func()) {
 	var j journal
-	cluster, first := settle(t, c, outagePatience(oneBreath, shorter, &j))
+	var calm journal
+	b := &lent{c.rough(outagePatience(calmly, longer, &calm))}
+	cluster, first := settle(t, b)
+	b.Bucket = c.rough(outagePatience(oneBreath, shorter, &j))
 	second, content := segment(0, 2)
 	begin()
 	operations := map[string]func(ctx context.Context) error{
@@ -237,7 +255,7 @@ func openCluster(t *testing.T, b storage.Bucket) *catalog.Cluster {
 // backUpInOutage loses the endpoint between the files of a backup, which is either made all the same or not there.
 func backUpInOutage(t *testing.T, c coast) {
 	var j journal
-	cluster, _ := settle(t, c, outagePatience(calmly, longer, &j))
+	cluster, _ := settle(t, c.rough(outagePatience(calmly, longer, &j)))
 	s := newShip(t.Context(), 0, place{clean: c.clean, flips: func() bool { return false }})
 	s.cluster, s.agent = cluster, cluster
 	content := tree{"PG_VERSION": []byte("15\n")}
