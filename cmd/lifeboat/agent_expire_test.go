@@ -85,6 +85,9 @@ func TestRestartedAgentGoesOnAtOnce(t *testing.T) {
 	s := in.readyAgent()
 	s.says("a job begins")
 	s.kill()
+	in.eventually("the server has noticed", func() bool { // before, there is another backup under way
+		return in.server.Value(t.Context(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0"
+	})
 	if list := document(t, in.must("list", "--output", "json")); len(list["backups"].([]any)) != 0 {
 		t.Fatal("the backup was made before the agent could be killed")
 	}

@@ -82,15 +82,11 @@ func TestTheStoreMayBeSlowFaultyAndAway(t *testing.T) {
 		proxy.Follow(nil)
 		proxy.Leave(time.Hour)
 		w.fill(6)
-		before := w.acknowledged()
-		w.waits()
+		w.holds()
 		s.kill()
 		s = in.startAgent() // with the store away
 		w.fill(1)
-		if after := w.acknowledged(); len(after) > len(before) {
-			t.Errorf("acknowledged with the store away: %v, before %v", after, before)
-		}
-		w.waits()
+		w.holds() // so nothing is acknowledged but what came before the store went away
 		proxy.Return()
 		s.says("archiving goes through the agent")
 		in.server.Restart() // a fresh archiver does not wait out its pause
@@ -114,6 +110,9 @@ func TestTwoAgentsDoEachJobOnce(t *testing.T) {
 	other.addAgent(settings)
 	done := `lifeboat_job_runs_total{cluster="main",job="backup",result="done"}`
 	both := []*station{in.startAgent(), other.startAgent()}
+	for _, s := range both {
+		s.says("archiving goes through the agent")
+	}
 	runs := func() float64 { return both[0].metrics()[done] + both[1].metrics()[done] }
 	in.eventually("a backup is made", func() bool { return runs() > 0 })
 	for _, s := range both {
@@ -138,7 +137,7 @@ func TestAnAgentThatIsToldToStopLeavesNoHalfBackup(t *testing.T) {
 	s.says("a job begins")
 	time.Sleep(rand.N(300 * time.Millisecond)) // the moment is the test's subject
 	begun := time.Now()
-	if code := s.stop(); code != 0 || time.Since(begun) > stopGrace+10*time.Second {
+	if code := s.stop(); code != 0 || time.Since(begun) > stopGrace+time.Minute {
 		t.Errorf("exit code %d after %s", code, time.Since(begun))
 	}
 	list := document(t, in.must("list", "--output", "json"))

@@ -82,7 +82,9 @@ func (w *writers) missing(t *testing.T, server *pgtest.Cluster) []int {
 	return missing
 }
 
-// synchronous makes the agent a synchronous standby: commits wait for it from here on.
+// synchronous makes the agent a synchronous standby: commits wait for it from here on. That the agent shows as one says only
+// that the session that asks has read the setting. Commits wait once the checkpointer has (SyncRepUpdateSyncStandbysDefined in
+// syncrep.c), which it does before a checkpoint.
 func (in *installation) synchronous() {
 	in.t.Helper()
 	ctx := in.t.Context()
@@ -92,6 +94,7 @@ func (in *installation) synchronous() {
 	in.eventually("the agent is a synchronous standby", func() bool {
 		return in.server.Value(ctx, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1"
 	})
+	in.server.Exec(ctx, "CHECKPOINT")
 }
 
 // recovered restores the newest state and starts it.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -179,8 +181,6 @@ func TestCheckTellsAWrongPlaceInASentence(t *testing.T) {
 	t.Parallel()
 	in := bareInstallation(t, pgtest.Newest(t))
 	server := in.onS3()
-	gone := httptest.NewServer(nil)
-	gone.Close()
 	secure := httptest.NewTLSServer(nil)
 	t.Cleanup(secure.Close)
 	place := in.place
@@ -194,7 +194,7 @@ func TestCheckTellsAWrongPlaceInASentence(t *testing.T) {
 		"https for http": {"http://", "https://", exitError, []string{"speaks plain http", "write http://"}},
 		"http for https": {server.Endpoint, strings.Replace(secure.URL, "https", "http", 1), exitError, []string{"https"}},
 		"own authority":  {server.Endpoint, secure.URL, exitError, []string{"authority", "ca_file"}},
-		"nobody there":   {server.Endpoint, gone.URL, exitUnproven, []string{"unproven", "store"}},
+		"nobody there":   {server.Endpoint, "http://127.0.0.1:1", exitUnproven, []string{"unproven", "store"}},
 		"no profile":     {"s3-credentials", "s3-credential", exitError, []string{"credentials_file"}},
 	} {
 		in.place = strings.Replace(place, tc.from, tc.to, 1)
@@ -222,9 +222,11 @@ func TestARepositoryThatWasSetBackIsNoticed(t *testing.T) {
 	in := newFileInstallation(t, pgtest.Newest(t))
 	in.must("backup")
 	in.must("verify")
+	in.archivesAll() // and writes there no more
 	old := in.repository + ".old"
 	copyTree(t, in.repository, old)
 	in.must("backup")
+	in.archivesAll()
 	if err := os.RemoveAll(in.repository); err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +251,8 @@ func TestAnUnwritableStateDirectoryStopsNothing(t *testing.T) {
 	}
 }
 
-// environments lists the environments of the running processes that work in a directory.
+// environments lists the environments of the running processes that work in a directory. One that was only just split off has its
+// parent's command line and environment yet, whatever it is about to become.
 func environments(t *testing.T, directory string) []string {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/environ")
@@ -259,7 +262,7 @@ func environments(t *testing.T, directory string) []string {
 	var found []string
 	for _, path := range paths {
 		at, err := os.Readlink(filepath.Join(filepath.Dir(path), "cwd"))
-		if err != nil || !strings.HasPrefix(at, directory) {
+		if err != nil || !strings.HasPrefix(at, directory) || splitOff(filepath.Base(filepath.Dir(path))) {
 			continue
 		}
 		if raw, err := os.ReadFile(path); err == nil {
@@ -267,6 +270,17 @@ func environments(t *testing.T, directory string) []string {
 		}
 	}
 	return slices.Compact(found)
+}
+
+// splitOff says whether a process has its parent's command line.
+func splitOff(process string) bool {
+	pid, err := strconv.Atoi(process)
+	if err != nil {
+		return false
+	}
+	own, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // empty where it has ended
+	parents, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", parentOf(pid)))
+	return bytes.Equal(own, parents)
 }
 
 func TestCredentialsOfTheEnvironmentReachNoServer(t *testing.T) {

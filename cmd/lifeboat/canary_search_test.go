@@ -217,12 +217,17 @@ func (s *spy) lookAt(pid int) {
 		s.leaks[fmt.Sprintf("%s in the command line of %s", what, program)] = true
 	}
 	s.note(pid, program, string(title))
+	needs := needsSecrets(pid, program) // while its parent is there to be asked
 	environment, err := os.ReadFile(dir + "/environ")
 	if err != nil {
 		return
 	}
+	if programOf(pid) != program {
+		delete(s.titles, pid) // it became another program or ended meanwhile: whose environment it was is open
+		return
+	}
 	for _, what := range s.secrets.in(environment) {
-		if needsSecrets(pid, program) {
+		if needs {
 			s.holders[program]++
 		} else {
 			s.leaks[fmt.Sprintf("%s in the environment of %s: %q", what, program, title)] = true
