@@ -84,7 +84,10 @@ func TestBackupSaysWhyItsWALDoesNotArrive(t *testing.T) {
 	ctx := t.Context()
 	s := newScene(t, pgtest.Newest(t), pgtest.Options{ArchiveCommand: "false"})
 	options := s.options()
-	options.WALTimeout = 3 * time.Second
+	options.WALTimeout = time.Second
+	options.Progress = at(archive.PhaseWAL, func() {
+		until(t, "the archiver fails", "t", func() string { return s.Value(ctx, "SELECT failed_count > 0 FROM pg_stat_archiver") })
+	})
 	_, err := archive.Backup(ctx, options)
 	if h := hint(t, err); !strings.Contains(h, "log") {
 		t.Errorf("hint is %q", h)
@@ -101,7 +104,10 @@ func TestBackupFailsWhenTheArchiveCommandLies(t *testing.T) {
 	ctx := t.Context()
 	s := newScene(t, pgtest.Newest(t), pgtest.Options{ArchiveCommand: "true"})
 	options := s.options()
-	options.WALTimeout = 2 * time.Second
+	options.WALTimeout = time.Second
+	options.Progress = at(archive.PhaseWAL, func() {
+		until(t, "the archiver succeeds", "t", func() string { return s.Value(ctx, "SELECT archived_count > 0 FROM pg_stat_archiver") })
+	})
 	_, err := archive.Backup(ctx, options)
 	if err == nil || !strings.Contains(err.Error(), "archiver last succeeded") {
 		t.Errorf("error is %v", err)

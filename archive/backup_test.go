@@ -18,7 +18,8 @@ import (
 	"lifeboat/storage/catalog"
 )
 
-// load runs pgbench until the returned function is called, which waits for its end.
+// load runs pgbench, whose first transactions have ended on return, until the returned function is called, which waits for the
+// end of its sessions: until then a commit may still come.
 func load(ctx context.Context, t *testing.T, s *scene) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
@@ -27,9 +28,22 @@ func load(ctx context.Context, t *testing.T, s *scene) (stop func()) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	answer := func(query string) func() string { return func() string { return s.Value(t.Context(), query) } }
+	until(t, "pgbench runs", "t", answer("SELECT count(*) > 0 FROM pgbench_history"))
 	return func() {
 		cancel()
 		_ = cmd.Wait() // it was told to end
+		until(t, "pgbench's sessions end", "0", answer("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'"))
+	}
+}
+
+// until waits until a query says what it must.
+func until(t testing.TB, what, want string, query func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); query() != want; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
 	}
 }
 
@@ -38,13 +52,9 @@ func (s *scene) archived(ctx context.Context) {
 	s.t.Helper()
 	s.Exec(ctx, "SELECT pg_create_restore_point('archived')") // so that there is something to switch from
 	name := s.Value(ctx, "SELECT pg_walfile_name(pg_switch_wal())")
-	deadline := time.Now().Add(time.Minute)
-	for s.Value(ctx, "SELECT count(*) FROM pg_stat_archiver WHERE last_archived_wal >= $1", name) == "0" {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("segment %s is not archived", name)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	until(s.t, "segment "+name+" is archived", "0", func() string {
+		return s.Value(ctx, "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready' AND name <= $1 || '.ready'", name)
+	})
 }
 
 func TestBackupUnderLoadIsRestoredWhole(t *testing.T) {
@@ -194,7 +204,8 @@ func TestBackupLeavesOutWhatRecoveryMakesAnew(t *testing.T) {
 func TestBackupNamesDamagedPages(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	s := newScene(t, pgtest.Debian(t), pgtest.Options{DataChecksums: true})
+	settings := map[string]string{"autovacuum": "off"} // which may write the pages anew, and mend them
+	s := newScene(t, pgtest.Debian(t), pgtest.Options{DataChecksums: true, Settings: settings})
 	s.Exec(ctx, "CREATE TABLE victim AS SELECT generate_series(1, 100000) AS n")
 	s.Exec(ctx, "CHECKPOINT")
 	path := s.Value(ctx, "SELECT pg_relation_filepath('victim')")

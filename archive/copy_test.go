@@ -98,8 +98,11 @@ func TestFilesThatChangeMeanwhileAreCopiedConsistently(t *testing.T) {
 	cluster := newCatalogCluster(t)
 	c := newCopier(t, cluster)
 	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	var group errgroup.Group
-	group.Go(func() error { return disturb(ctx, path, files) })
+	begun := make(chan struct{})
+	group.Go(func() error { return disturb(ctx, path, files, begun) })
+	<-begun
 	if err := c.run(t.Context(), newScanner(t, root), 3); err != nil {
 		t.Fatal(err)
 	}
@@ -132,8 +135,9 @@ func TestFilesThatChangeMeanwhileAreCopiedConsistently(t *testing.T) {
 	}
 }
 
-// disturb changes files until ctx ends.
-func disturb(ctx context.Context, path func(int) string, files int) error {
+// disturb changes files until ctx ends, and closes begun when it has begun.
+func disturb(ctx context.Context, path func(int) string, files int, begun chan struct{}) error {
+	close(begun)
 	for i := 0; ctx.Err() == nil; i++ {
 		name := path(i * 7 % files)
 		var err error

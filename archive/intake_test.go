@@ -97,7 +97,7 @@ func TestUploadsGoOnWhileTheNextFilesAreTakenIn(t *testing.T) {
 			return err
 		})
 	}
-	for deadline := time.Now().Add(time.Minute); b.bucket.putting.Load() < int64(len(b.segments)); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); b.bucket.putting.Load() < int64(len(b.segments)); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Errorf("%d of %d are on their way at once", b.bucket.putting.Load(), len(b.segments))
 			break
@@ -143,10 +143,9 @@ func TestWhatIsRefusedLeavesItsPlaceToTheNext(t *testing.T) {
 	b := newBacklog(t)
 	close(b.bucket.hold)
 	damaged := copyAs(t, b.segments[0], filepath.Base(b.segments[0]), func(content []byte) []byte {
-		content[9000] ^= 1
-		return content
+		return spoilt(content, 9000)
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, path := range []string{damaged, filepath.Join(t.TempDir(), "000000010000000000000009"), filepath.Join(t.TempDir(), "bad")} {
 		if _, err := archive.Push(ctx, b.cluster, path, b.options); err == nil {

@@ -159,6 +159,7 @@ func (s *spool) checkAll() error {
 	if len(s.pieces) > 0 {
 		s.current = s.newest()
 		s.written = s.current.durable
+		s.doubted = s.unproven > 0
 	}
 	return nil
 }

@@ -35,9 +35,10 @@ type scene struct {
 	ended    chan error
 }
 
-// settings keep all WAL, to compare it with.
+// keepAll lets the server keep all WAL, to compare it with, and write hardly any by itself: where its WAL ends is then where a
+// transaction of the test ended, and not in the middle of a record.
 func keepAll() map[string]string {
-	return map[string]string{"wal_keep_size": "2GB", "max_wal_size": "1GB"}
+	return map[string]string{"wal_keep_size": "2GB", "max_wal_size": "1GB", "autovacuum": "off"}
 }
 
 func newScene(t *testing.T, install pgtest.Install, settings map[string]string) *scene {
@@ -64,6 +65,15 @@ func sceneAt(t *testing.T, cluster *pgtest.Cluster) *scene {
 
 func (s *scene) connect(ctx context.Context) (*pgconn.PgConn, error) {
 	return pgconn.Connect(ctx, s.cluster.Load().DSN("postgres")+" replication=true application_name=lifeboat")
+}
+
+// beginAt is begin with a receiver that has another server than the rest of the scene.
+func (s *scene) beginAt(server *pgtest.Cluster) {
+	s.t.Helper()
+	others := s.cluster.Swap(server)
+	s.begin()
+	eventually(s.t, "the receiver streams", func() bool { return s.receiver.Status().Connected })
+	s.cluster.Store(others)
 }
 
 // begin starts a receiver that knows nothing but its spool.
@@ -93,6 +103,24 @@ func (s *scene) end() {
 	}
 }
 
+// endedSpool ends the receiver once the vault has all of the server's WAL, and returns where the next one will find that its
+// spool ends. That may be further on: the server writes WAL by itself, such as the record of a checkpoint.
+func (s *scene) endedSpool() wal.LSN {
+	s.t.Helper()
+	arrived := s.arrived()
+	s.end()
+	spool, err := reopen(s.options.Spool)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer spool.close()
+	end := spool.durableEnd()
+	if end < arrived {
+		s.t.Errorf("the spool ends at %s, and held WAL up to %s", end, arrived)
+	}
+	return end
+}
+
 // flushed is the end of the server's WAL.
 func (s *scene) flushed() wal.LSN {
 	s.t.Helper()
@@ -103,13 +131,21 @@ func (s *scene) flushed() wal.LSN {
 	return lsn
 }
 
-// arrived waits until the vault has all of the server's WAL.
-func (s *scene) arrived() {
+// arrived waits until the vault has all of the server's WAL, which it has up to the place returned.
+func (s *scene) arrived() wal.LSN {
 	s.t.Helper()
 	target := s.flushed()
 	eventually(s.t, fmt.Sprintf("the vault has WAL up to %s", target), func() bool {
 		return s.receiver.Status().RepositoryDurable.LSN >= target
 	})
+	return target
+}
+
+// whole waits until the vault has WAL of timeline 1 up to the end of the server's, without a hole that was not told.
+func (s *scene) whole() {
+	s.t.Helper()
+	target := s.flushed()
+	eventually(s.t, fmt.Sprintf("the vault has WAL up to %s without a hole", target), func() bool { return s.vault.end(1) >= target })
 }
 
 // ledger is a load whose acknowledged transactions are known.
@@ -201,7 +237,8 @@ func (s *scene) fill(bytes int) {
 	}
 }
 
-// standby makes a standby of the scene's server, which is stopped and started again for that.
+// standby makes a standby of the scene's server, which is stopped and started again for that. It streams: only then does the
+// primary send it everything before it shuts down.
 func (s *scene) standby() *pgtest.Cluster {
 	s.t.Helper()
 	primary := s.cluster.Load()
@@ -217,6 +254,9 @@ func (s *scene) standby() *pgtest.Cluster {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	eventually(s.t, "the standby streams", func() bool {
+		return primary.Value(s.t.Context(), "SELECT count(*) FROM pg_stat_replication WHERE application_name <> 'lifeboat' AND state = 'streaming'") == "1"
+	})
 	return standby
 }
 
@@ -229,7 +269,7 @@ func run(t *testing.T, cmd *exec.Cmd) {
 
 func promote(t *testing.T, standby *pgtest.Cluster) {
 	t.Helper()
-	if standby.Value(t.Context(), "SELECT pg_promote()") != "t" {
+	if standby.Value(t.Context(), "SELECT pg_promote(true, 180)") != "t" {
 		t.Fatal("the standby was not promoted")
 	}
 }

@@ -38,6 +38,7 @@ func (r *Receiver) session(ctx context.Context) error {
 	}
 	conn, err := r.o.Connect(ctx)
 	if err != nil {
+		r.spool.believe() // the server may be lost for good
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer disconnect(ctx, conn)

@@ -83,7 +83,10 @@ func (h *shipper) run(ctx context.Context) error {
 }
 
 // wind says that nothing more is received.
-func (h *shipper) wind() { close(h.winding) }
+func (h *shipper) wind() {
+	h.spool.believe()
+	close(h.winding)
+}
 
 func (h *shipper) failures() int {
 	h.mu.Lock()
@@ -269,7 +272,7 @@ type waiting struct {
 	gaps      []gap
 	histories []wal.TimelineID
 	closed    []*piece // whole, or ended early; oldest first
-	current   *piece   // where its tail is longer than what the repository has
+	current   *piece   // where its tail is longer than what the repository has, and not doubted
 }
 
 func (s *spool) waiting() waiting {
@@ -280,7 +283,7 @@ func (s *spool) waiting() waiting {
 		return w
 	}
 	w.closed = append(w.closed, s.pieces[:len(s.pieces)-1]...)
-	if p := s.newest(); p.durable > p.tail {
+	if p := s.newest(); p.durable > p.tail && !s.doubted {
 		w.current = p
 	}
 	return w

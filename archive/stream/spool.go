@@ -50,6 +50,7 @@ type spool struct {
 	pieces     []*piece // the newest is the last
 	histories  []wal.TimelineID
 	gaps       []gap
+	doubted    bool  // the newest piece begins with bytes that are unproven, and the server is to be asked for them before they are shipped
 	used       int64 // bytes of all pieces, synced or not
 	received   Position
 	synced     Position
@@ -172,7 +173,7 @@ func (s *spool) append(file *os.File, name wal.FileName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current = &piece{name: name, start: name.Start(s.size)}
-	s.file, s.written, s.unproven = file, 0, 0
+	s.file, s.written, s.unproven, s.doubted = file, 0, 0, false
 	s.pieces = append(s.pieces, s.current)
 	s.note()
 }
@@ -284,18 +285,27 @@ func (s *spool) compare(p *piece, offset uint32, data []byte) error {
 		return fmt.Errorf("read %s: %w", p.name, err)
 	}
 	free := min(max(int64(s.unproven)-int64(offset), 0), int64(len(data)))
-	if int64(offset)+int64(len(data)) >= int64(s.unproven) {
-		s.unproven = 0
-	}
 	if !bytes.Equal(have[free:], data[free:]) {
 		return refuse("the server's WAL in segment %s differs from what was received before, from %s on or behind it: two servers have written on one timeline, or one has lost what it had sent",
 			p.name, p.start+wal.LSN(offset))
 	}
-	if bytes.Equal(have[:free], data[:free]) {
-		return nil
+	if !bytes.Equal(have[:free], data[:free]) {
+		if _, err := s.disk.write(s.file, data[:free], int64(offset)); err != nil {
+			return err
+		}
 	}
-	_, err := s.disk.write(s.file, data[:free], int64(offset))
-	return err
+	if s.unproven > 0 && int64(offset)+int64(len(data)) >= int64(s.unproven) {
+		s.unproven = 0
+		s.believe()
+	}
+	return nil
+}
+
+// believe lets the unproven beginning of the newest piece be shipped: the server has said what it is, or there is none to ask.
+func (s *spool) believe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubted = false
 }
 
 // sync makes durable what was put.

@@ -18,6 +18,7 @@ func TestUnderLoadAllSegmentsEqualTheServersOwn(t *testing.T) {
 		s.begin()
 		s.cluster.Load().Pgbench(t.Context(), 2, 4, 2)
 		s.arrived()
+		s.end() // the vault is looked into
 		if whole := len(s.vault.segments); whole < 10 {
 			t.Errorf("only %d whole segments arrived", whole)
 		}
@@ -48,8 +49,8 @@ func TestReceiverThatDiesAtAnyMomentLosesNothing(t *testing.T) {
 		if missing := load.missing(s.vault.commits(t, wal.TimelineHistory{Timeline: 1})); len(missing) > 0 {
 			t.Errorf("%d of %d transactions are missing", len(missing), load.count())
 		}
-		if len(s.vault.lost) > 0 {
-			t.Errorf("lost: %v", s.vault.lost)
+		if lost := s.vault.losses(); len(lost) > 0 {
+			t.Errorf("lost: %v", lost)
 		}
 	})
 }

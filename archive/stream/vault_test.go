@@ -189,6 +189,13 @@ func (v *vault) end(tli wal.TimelineID) wal.LSN {
 	return end
 }
 
+// losses are the gaps that were told.
+func (v *vault) losses() []gap {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.lost)
+}
+
 // names lists the segments of a timeline, in order. The lock is held.
 func (v *vault) names(tli wal.TimelineID) []string {
 	var names []string
@@ -211,15 +218,23 @@ func (v *vault) content(name string) []byte {
 	return v.tails[name]
 }
 
-// check proves that the vault was never asked for anything wrong, and that what it has of a timeline is what the server
-// has in pg_wal.
-func (v *vault) check(t *testing.T, dataDir string, tli wal.TimelineID) {
+// innocent proves that the vault was never asked for anything wrong.
+func (v *vault) innocent(t *testing.T) {
 	t.Helper()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, err := range v.wrong {
 		t.Error(err)
 	}
+}
+
+// check proves that the vault was never asked for anything wrong, and that what it has of a timeline is what the server
+// has in pg_wal.
+func (v *vault) check(t *testing.T, dataDir string, tli wal.TimelineID) {
+	t.Helper()
+	v.innocent(t)
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	names := v.names(tli)
 	if len(names) == 0 {
 		t.Errorf("the vault has nothing of timeline %s", tli)
@@ -278,7 +293,7 @@ func (v *vault) span(history wal.TimelineHistory) (first, last wal.SegmentNumber
 
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}
