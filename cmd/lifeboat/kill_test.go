@@ -56,7 +56,8 @@ func TestKilledPushesLoseNoSegment(t *testing.T) {
 	if killed == 0 {
 		t.Fatal("no push was met to be killed")
 	}
-	in.server.Restart() // a fresh archiver does not wait out its pause
+	in.server.Kill() // a fresh archiver does not wait out its pause, and a shutdown would wait for all that is to be archived
+	in.server.Launch()
 	in.switchWAL()
 	in.must("verify")
 	list := document(t, in.must("list", "--output", "json"))
