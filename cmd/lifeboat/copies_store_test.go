@@ -31,7 +31,7 @@ func newDoor(t *testing.T, store string) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &door{t: t, address: "127.0.0.1:0"}
+	d := &door{t: t, address: "127.0.0.1:" + freePort(t)} // which nobody takes while it is closed
 	d.proxy = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
 		r.Out.Host = r.In.Host // it is signed
@@ -47,7 +47,6 @@ func (d *door) open() {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.address = listener.Addr().String()
 	d.server = &http.Server{Handler: d.proxy, ReadHeaderTimeout: time.Minute}
 	go func() { _ = d.server.Serve(listener) }() // it ends when it is closed
 }
@@ -70,7 +69,7 @@ func TestADirectoryAndABucketStandInForEachOther(t *testing.T) {
 	started := time.Now()
 	in.server.Exec(t.Context(), "SELECT pg_switch_wal()")
 	in.awaitArchived()
-	if took := time.Since(started); took > 30*time.Second {
+	if took := time.Since(started); took > time.Minute {
 		t.Errorf("a push took %s with the bucket away", took)
 	}
 	in.must("backup")

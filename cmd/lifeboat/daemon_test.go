@@ -39,7 +39,7 @@ func TestADaemonLivesWhileItsMainLoopGoesRound(t *testing.T) {
 	revives := func(what string) {
 		t.Helper()
 		for begun := time.Now(); !g.alive(); time.Sleep(10 * time.Millisecond) {
-			if time.Since(begun) > 10*beatInterval {
+			if time.Since(begun) > time.Minute {
 				t.Fatalf("it is not alive %s", what)
 			}
 		}

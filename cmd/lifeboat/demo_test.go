@@ -18,13 +18,14 @@ type demoStage struct {
 	dir       string // its temporary directory
 	report    string
 	cmd       *exec.Cmd
-	out, errs *strings.Builder
+	out, errs *journal
+	ended     chan struct{}
 }
 
 func startDemo(t *testing.T, args ...string) *demoStage {
 	t.Helper()
 	install := pgtest.Debian(t)
-	s := &demoStage{t: t, dir: shortDirectory(t), out: &strings.Builder{}, errs: &strings.Builder{}}
+	s := &demoStage{t: t, dir: shortDirectory(t), out: &journal{}, errs: &journal{}, ended: make(chan struct{})}
 	s.report = filepath.Join(t.TempDir(), "report.html")
 	args = append([]string{"demo", "--report", s.report, "--postgres-bin", install.BinDir}, args...)
 	s.cmd = exec.Command(filepath.Join(pgtest.BuildBinaries(t), "lifeboat"), args...)
@@ -33,7 +34,31 @@ func startDemo(t *testing.T, args ...string) *demoStage {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	go func() {
+		_ = s.cmd.Wait() // its code is looked at
+		close(s.ended)
+	}()
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Kill() // it has ended, or the test has failed
+		<-s.ended
+	})
 	return s
+}
+
+// says waits until the demo has told so much.
+func (s *demoStage) says(words string) {
+	s.t.Helper()
+	for end := time.Now().Add(5 * time.Minute); !strings.Contains(s.out.String(), words); {
+		select {
+		case <-s.ended:
+			s.t.Fatalf("it ended before it said %q:\n%s%s", words, s.out, s.errs)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(end) {
+			s.t.Errorf("it does not say %q:\n%s%s", words, s.out, s.errs)
+			return
+		}
+	}
 }
 
 // storeServers is the directory of the servers of S3 and GCS.
@@ -67,7 +92,7 @@ func (s *demoStage) leftNothing() {
 		s.t.Errorf("files are left: %v, %v", left, err)
 	}
 	var left []string
-	for range 100 { // what fetched ahead for the recovered server sees within a second that it has ended
+	for range 600 { // what fetched ahead for the recovered server sees after a second that it has ended
 		if left = s.processes(); len(left) == 0 {
 			return
 		}
@@ -106,7 +131,7 @@ func TestTheDemoTellsItsStoryAndLeavesTheReportOnly(t *testing.T) {
 func (s *demoStage) tellsItsStory() {
 	t := s.t
 	t.Helper()
-	_ = s.cmd.Wait() // a busy machine may miss the time target, which the story tells
+	<-s.ended // a busy machine may miss the time target, which the story tells
 	if code := s.cmd.ProcessState.ExitCode(); code != exitDone && !strings.Contains(s.out.String(), "restore of 1 TB") {
 		t.Fatalf("exit code %d\n%s%s", code, s.out, s.errs)
 	}
@@ -123,20 +148,20 @@ func (s *demoStage) tellsItsStory() {
 
 func TestAnInterruptedDemoLeavesNothing(t *testing.T) {
 	t.Parallel()
-	for after, repository := range map[time.Duration]string{
-		700 * time.Millisecond: "file", time.Second: "s3", 5 * time.Second: "gcs", 12 * time.Second: "s3",
+	for after, repository := range map[string]string{
+		"A place for the backups": "file", "A primary under load": "s3", "$ lifeboat init": "gcs", "$ lifeboat backup": "s3",
 	} {
 		s := startDemo(t, "--repository", repository)
-		time.Sleep(after)
+		s.says(after)
 		if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
-		_ = s.cmd.Wait() // its code is looked at next
+		<-s.ended
 		if code := s.cmd.ProcessState.ExitCode(); code != exitError || !strings.Contains(s.errs.String(), "stopped on request") {
-			t.Errorf("after %v: exit code %d\n%s%s", after, code, s.out, s.errs)
+			t.Errorf("after %q: exit code %d\n%s%s", after, code, s.out, s.errs)
 		}
 		if _, err := os.Stat(s.report); err == nil {
-			t.Errorf("after %v: there is a report", after)
+			t.Errorf("after %q: there is a report", after)
 		}
 		s.leftNothing()
 	}

@@ -58,6 +58,7 @@ func TestWhatADrillCannotUseIsToldInASentence(t *testing.T) {
 	segment := in.customSegment(ctx)
 	in.must("key", "generate", "--identity-file", in.path("other.txt"))
 	in.write("file", "")
+	copied := in.stored.Copy(t) // before drills write to the repository
 	scratch, bin := in.path("scratch"), "postgres_bin: \""+in.install.BinDir+"\""
 	for name, tc := range map[string]struct {
 		replace []string
@@ -96,10 +97,9 @@ func TestWhatADrillCannotUseIsToldInASentence(t *testing.T) {
 	}
 	t.Run("a custom resource manager", func(t *testing.T) {
 		t.Parallel()
-		place := in.stored.Copy(t)
-		own := in.with(t, in.place, place.YAML(t), in.path("state"), in.path("state of the copy"))
+		own := in.with(t, in.place, copied.YAML(t), in.path("state"), in.path("state of the copy"))
 		name := filepath.Base(segment)
-		place.Remove(t, place.Objects(t, "clusters/main/[0-9]*/wal/*/*/"+name)[0])
+		copied.Remove(t, copied.Objects(t, "clusters/main/[0-9]*/wal/*/*/"+name)[0])
 		own.must("archive-push", segment)
 		own.ends(exitUnproven, "drill", "run").says(t, "custom resource manager 128", "shared_preload_libraries")
 		if o := own.must("restore", "--target-dir", own.path("r"), "--dry-run"); !strings.Contains(o, "custom resource manager 128") {

@@ -14,7 +14,9 @@ import (
 func TestProductionIsAskedWhatTheArchiveLacks(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	server := pgtest.Start(t, pgtest.Newest(t), pgtest.Options{OwnIdentity: true})
+	server := pgtest.Start(t, pgtest.Newest(t), pgtest.Options{
+		OwnIdentity: true, Settings: map[string]string{"autovacuum": "off"}, // what it commits is not archived either
+	})
 	place := objectstore.NewPlace(t)
 	s := &scene{
 		config:  &config.Cluster{Connection: server.DSN("postgres")},

@@ -79,8 +79,9 @@ func TestTheSchedulerShowsAndTellsWhatItsDrillsFound(t *testing.T) {
 		t.Errorf("the good drill is told of, too: %s", h.told())
 	}
 	var message struct{ Text string }
-	if err := json.Unmarshal([]byte(h.told()[strings.LastIndex(h.told(), "\n")+1:]), &message); err != nil || !strings.Contains(message.Text, "cluster main") {
-		t.Errorf("%v: %s", err, h.told())
+	told := h.told()
+	if err := json.Unmarshal([]byte(told[strings.LastIndex(told, "\n")+1:]), &message); err != nil || !strings.Contains(message.Text, "cluster main") {
+		t.Errorf("%v: %s", err, told)
 	}
 	for path, says := range map[string]string{
 		"/":                                      "1 cluster: 0 pass",
@@ -89,9 +90,11 @@ func TestTheSchedulerShowsAndTellsWhatItsDrillsFound(t *testing.T) {
 		"/drills/main/" + verdicts["weekly"].ID:  "Restore drill: were the backups",
 		"/metrics":                               `lifeboat_notifications_waiting{channel="webhook"} 0`,
 	} {
-		if code, body := s.ask(http.MethodGet, path, ""); code != http.StatusOK || !strings.Contains(body, says) {
-			t.Errorf("%s: %d, without %q:\n%s", path, code, says, body)
-		}
+		// A message counts as delivered when its answer has come, and a drill's evidence is read when the log has told its end.
+		in.eventually(fmt.Sprintf("%s shows %q", path, says), func() bool {
+			code, body := s.ask(http.MethodGet, path, "")
+			return code == http.StatusOK && strings.Contains(body, says)
+		})
 	}
 	for _, c := range []struct {
 		method, path, host string

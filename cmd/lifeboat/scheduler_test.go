@@ -7,10 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lifeboat/drill"
 	"lifeboat/internal/pgtest"
@@ -81,22 +84,62 @@ func (in *installation) evidence() []*drill.Result {
 	return results
 }
 
-// briskly lets drills run with the priority of everything else, where a test does not say another: they are waited for.
+// briskly lets drills run with the priority of everything else, or as good as that where a test says which: they are waited for.
 func briskly(scheduler string) string {
-	if strings.Contains(scheduler, "nice:") {
-		return scheduler
+	if !strings.Contains(scheduler, "nice:") {
+		scheduler += ", nice: 0"
 	}
-	return scheduler + ", nice: 0, io_priority: normal"
+	return scheduler + ", io_priority: normal"
+}
+
+// gentle is a priority just below that of this process, with which drills on a busy machine still come to an end.
+func gentle(t *testing.T) int {
+	t.Helper()
+	const least = 20 // getpriority(2) counts down from there
+	own, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return least - own + 1
 }
 
 // ended waits until so many drills have ended.
-func (s *station) ended(drills int) {
-	s.in.t.Helper()
-	for before := range drills { // each has its time
-		s.in.eventually(fmt.Sprintf("%d of %d drills have ended", before+1, drills), func() bool {
-			return strings.Count(s.log.String(), "a drill has ended") > before
-		})
+func (s *station) ended(drills int) { s.in.haveEnded(drills, s) }
+
+// haveEnded waits until so many drills of some schedulers have ended together.
+func (in *installation) haveEnded(drills int, stations ...*station) {
+	in.t.Helper()
+	ended := func() (n int) {
+		for _, s := range stations {
+			n += strings.Count(s.log.String(), "a drill has ended")
+		}
+		return n
 	}
+	for end := time.Now().Add(time.Duration(drills) * 2 * time.Minute); ended() < drills; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			in.t.Fatalf("%d of %d drills have ended", ended(), drills)
+		}
+	}
+}
+
+// shows waits until the metrics have these values: what the evidence of a drill says is read when the log has told its end.
+func (s *station) shows(want map[string]float64) {
+	s.in.t.Helper()
+	var wrong []string
+	for range 1200 {
+		wrong = nil
+		m := s.metrics()
+		for name, value := range want {
+			if got, there := m[name]; !there || got != value {
+				wrong = append(wrong, fmt.Sprintf("%s is %v, want %v", name, got, value))
+			}
+		}
+		if len(wrong) == 0 {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	s.in.t.Error(strings.Join(wrong, "\n"))
 }
 
 // withoutScratch wants no files and no processes of drills.
@@ -106,22 +149,20 @@ func (in *installation) withoutScratch() {
 	if err != nil || len(left) > 0 {
 		in.t.Errorf("left behind: %v, %v", left, err)
 	}
-	if running := in.processes(in.path("scratch")); len(running) > 0 {
-		in.t.Errorf("processes are left: %v", running)
-	}
+	in.eventually("no process is left", func() bool { return len(in.processes(in.path("scratch"))) == 0 })
 }
 
 func TestTheSchedulerRunsWhatIsDueOnceWithoutProduction(t *testing.T) {
 	t.Parallel()
-	in := newDrillYard(t, scheduled("nightly"), ", nice: 7, disk_limit: 10GiB, memory_limit: 100GiB")
+	nice := gentle(t)
+	in := newDrillYard(t, scheduled("nightly"), fmt.Sprintf(", nice: %d, disk_limit: 10GiB, memory_limit: 100GiB", nice))
 	s := in.startScheduler()
 	s.ended(1)
 	results := in.evidence()
 	if len(results) != 1 || results[0].Verdict != drill.Pass || results[0].Drill != "nightly" || results[0].Ending.How != drill.EndedFinished {
 		t.Fatalf("%+v", results)
 	}
-	m := s.metrics()
-	for name, want := range map[string]float64{
+	s.shows(map[string]float64{
 		`lifeboat_drill_last_verdict{cluster="main",drill="nightly",verdict="pass"}`:                 1,
 		`lifeboat_drill_last_verdict{cluster="main",drill="nightly",verdict="fail"}`:                 0,
 		`lifeboat_drill_last_verdict{cluster="main",drill="quarterly",verdict="unproven"}`:           1,
@@ -132,14 +173,11 @@ func TestTheSchedulerRunsWhatIsDueOnceWithoutProduction(t *testing.T) {
 		`lifeboat_drill_rows_compared{cluster="main",comparison="exact",drill="nightly"}`:            1000,
 		`lifeboat_drill_runs_total{cluster="main",drill="nightly",ending="finished",verdict="pass"}`: 1,
 		`lifeboat_drill_limit{limit="disk"}`:                                                         10 << 30,
-		`lifeboat_drill_limit{limit="nice"}`:                                                         7,
+		`lifeboat_drill_limit{limit="nice"}`:                                                         float64(nice),
 		`lifeboat_drill_limit{limit="parallel"}`:                                                     1,
 		`lifeboat_drill_evidence_unreadable{cluster="main"}`:                                         0,
-	} {
-		if got, there := m[name]; !there || got != want {
-			t.Errorf("%s is %v, want %v", name, got, want)
-		}
-	}
+	})
+	m := s.metrics()
 	for name, most := range map[string]float64{
 		`lifeboat_drill_last_passed_age_seconds{cluster="main",drill="nightly"}`: 300, `lifeboat_drill_rto_seconds{cluster="main",drill="nightly"}`: 300,
 		`lifeboat_drill_duration_seconds{cluster="main",drill="nightly"}`: 300, `lifeboat_repository_seen_age_seconds{cluster="main"}`: 300,
@@ -158,7 +196,10 @@ func TestTheSchedulerRunsWhatIsDueOnceWithoutProduction(t *testing.T) {
 	}
 	again := in.startScheduler() // the evidence tells that nothing is due
 	again.says("drills run on their schedules")
-	again.in.eventually("it has looked", func() bool { return again.metrics()[`lifeboat_repository_seen_age_seconds{cluster="main"}`] < 300 })
+	again.in.eventually("it has looked", func() bool {
+		age, there := again.metrics()[`lifeboat_repository_seen_age_seconds{cluster="main"}`]
+		return there && age < 300
+	})
 	time.Sleep(3 * jobPoll)
 	if n := len(in.evidence()); n != 1 {
 		t.Errorf("%d drills", n)
@@ -173,9 +214,7 @@ func TestSchedulersShareTheWork(t *testing.T) {
 	in := newDrillYard(t, drills, "")
 	in.configureScheduler("other.yaml", "other", drills, "")
 	stations := []*station{in.startScheduler(), in.startDaemon("scheduler", in.path("other.yaml"))}
-	in.eventually("all three have run", func() bool {
-		return strings.Count(stations[0].log.String()+stations[1].log.String(), "a drill has ended") >= 3
-	})
+	in.haveEnded(3, stations...)
 	time.Sleep(2 * jobPoll)
 	for _, s := range stations {
 		if code := s.stop(); code != 0 {
@@ -214,11 +253,12 @@ func (in *installation) living() drill.Begun {
 
 func TestASchedulerThatStopsLetsItsDrillStop(t *testing.T) {
 	t.Parallel()
-	in := newDrillYard(t, scheduled("nightly"), ", nice: 7")
+	nice := gentle(t)
+	in := newDrillYard(t, scheduled("nightly"), fmt.Sprintf(", nice: %d", nice))
 	s := in.startScheduler()
 	running := in.living()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", running.PID))
-	if fields := strings.Fields(string(stat)); err != nil || fields[18] != "7" {
+	if fields := strings.Fields(string(stat)); err != nil || fields[18] != strconv.Itoa(nice) {
 		t.Errorf("its priority: %s, %v", stat, err)
 	}
 	if code := s.stop(); code != 0 {
@@ -304,7 +344,9 @@ func TestASchedulerReadsItsConfigurationAnew(t *testing.T) {
 	s.signal(syscall.SIGHUP)
 	s.says("the configuration was read anew")
 	s.ended(1)
-	if m := s.metrics(); m["lifeboat_config_reload_successful"] != 1 || m[`lifeboat_drill_next_run_seconds{cluster="main",drill="often"}`] > 1 {
+	m := s.metrics()
+	next, there := m[`lifeboat_drill_next_run_seconds{cluster="main",drill="often"}`] // more than a second where another begins meanwhile
+	if m["lifeboat_config_reload_successful"] != 1 || !there || next > 2 {
 		t.Errorf("%v", m)
 	}
 	if code := s.stop(); code != 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -125,7 +126,7 @@ func (in *installation) checkReader(t *testing.T, identity string) {
 	target := in.path("recovered")
 	in.must("restore", "--target-dir", target, "--identity-file", identity, "--archive-mode", "off", "--port", freePort(t), "--start")
 	t.Cleanup(func() {
-		_ = pgtest.Command(t.Context(), in.install, "pg_ctl", "stop", "-D", target, "-m", "immediate").Run()
+		_ = pgtest.Command(context.Background(), in.install, "pg_ctl", "stop", "-D", target, "-m", "immediate").Run()
 	})
 	copied := in.second(t, target)
 	defer copied.Stop()

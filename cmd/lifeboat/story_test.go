@@ -1,13 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/xml"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/pgtest"
 )
@@ -77,7 +79,7 @@ func (in *installation) checkRecovered(t *testing.T, moment string) {
 	target := in.path("recovered")
 	result := document(t, in.must("restore", "--target-dir", target, "--to-time", moment, "--archive-mode", "off", "--port", freePort(t), "--start", "--output", "json"))
 	t.Cleanup(func() {
-		_ = pgtest.Command(t.Context(), in.install, "pg_ctl", "stop", "-D", target, "-m", "immediate").Run()
+		_ = pgtest.Command(context.Background(), in.install, "pg_ctl", "stop", "-D", target, "-m", "immediate").Run()
 	})
 	has(t, "restore: reached", result["reached"], "stop_reason", "reached_lsn", "new_timeline")
 	copied := in.second(t, target)
@@ -87,15 +89,26 @@ func (in *installation) checkRecovered(t *testing.T, moment string) {
 	}
 }
 
-// freePort is a port that nothing listens on.
+// freePort is a port that nothing listens on. It is held until the test ends, so that the kernel gives it to no other program by the
+// time when it is used: a socket that does not listen keeps nobody from it who names it, as PostgreSQL does.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	holder, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	t.Cleanup(func() { _ = unix.Close(holder) })
+	if err := unix.SetsockoptInt(holder, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(holder, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	address, err := unix.Getsockname(holder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strconv.Itoa(address.(*unix.SockaddrInet4).Port)
 }
 
 // second stops a server that restore has started and starts it again in the harness's hands, as an operator would with

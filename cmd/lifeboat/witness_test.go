@@ -28,7 +28,11 @@ func (in *installation) witnessed() *witness {
 	in.archivesWith(fmt.Sprintf(`"%s/lifeboat-wal" push --socket "%s" --config "%s" %%p && cp %%p "%s/%%f.new" && mv "%s/%%f.new" "%s/%%f"`,
 		in.bin, in.socket(), in.config, w.directory, w.directory, w.directory))
 	in.server.Exec(ctx, "CREATE TABLE t (n int PRIMARY KEY)")
-	in.switchWAL() // in case the archiver has not heard yet
+	in.eventually("the archiver has heard of it", func() bool {
+		in.server.Exec(ctx, "SELECT pg_create_restore_point('heard')") // so that there is something to archive
+		in.switchWAL()
+		return len(w.acknowledged()) > 0
+	})
 	w.insert()
 	w.first = in.server.Value(ctx, "SELECT pg_walfile_name(pg_current_wal_lsn())")
 	return w

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"lifeboat/restore/server"
 )
@@ -232,8 +233,16 @@ func (s *scene) stopServer(ctx context.Context, dataDirectory string) error {
 	return err
 }
 
+// removePatience is how long the scene is cleared away again and again: a hook sees only after a second that its server is gone, and may
+// make another file meanwhile.
+const removePatience = 10 * time.Second
+
 func (s *scene) remove() error {
-	if err := os.RemoveAll(s.dir); err != nil {
+	err := os.RemoveAll(s.dir)
+	for end := time.Now().Add(removePatience); err != nil && time.Now().Before(end); err = os.RemoveAll(s.dir) {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err != nil {
 		return fmt.Errorf("clear the demo away: %w", err)
 	}
 	return nil
