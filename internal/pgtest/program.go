@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -18,7 +19,16 @@ func Program(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(TempDir(t), "program")
+	return executable(t, "program", content)
+}
+
+// executable makes a file that can be run at once. A process that is started while the file is open for writing shares that until it
+// has become another program, and for so long nobody can run the file (ETXTBSY in execve(2)). So none is started meanwhile.
+func executable(t testing.TB, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(TempDir(t), name)
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(path, content, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -28,11 +38,7 @@ func Program(t testing.TB) string {
 // Script is a shell script that PostgreSQL's user can run.
 func Script(t testing.TB, text string) string {
 	t.Helper()
-	path := filepath.Join(TempDir(t), "script")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return executable(t, "script", []byte("#!/bin/sh\n"+text+"\n"))
 }
 
 // GiveAway makes PostgreSQL's user the owner of a file, or of a directory and all that is in it. Links are not followed.
