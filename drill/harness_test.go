@@ -225,7 +225,7 @@ func (s *scene) backup() catalog.Record {
 		Connect:        func(ctx context.Context) (*pgx.Conn, error) { return s.connect(ctx, "") },
 		Workers:        2,
 		FastCheckpoint: true,
-		WALTimeout:     time.Minute,
+		WALTimeout:     3 * time.Minute,
 		Logger:         slog.New(slog.DiscardHandler),
 		Clock:          time.Now,
 	})
@@ -273,7 +273,7 @@ func (s *scene) awaitSegment(segment string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(3 * time.Minute) // the archiver tries again after one
 	for {
 		if _, err := s.cluster.WALHeader(s.t.Context(), name); err == nil {
 			return
