@@ -62,14 +62,28 @@ func newWorld(t *testing.T, s *scene) *world {
 	if err := os.WriteFile(w.secret, []byte("AGE-SECRET-KEY"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	w.victim = exec.Command("sleep", "3600")
-	w.victim.SysProcAttr = &syscall.SysProcAttr{Credential: pgtest.UnprivilegedUser()}
-	if err := w.victim.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = w.victim.Process.Kill(), w.victim.Wait() })
+	w.victim = newVictim(t)
 	w.before = modified(t, w.place)
 	return w
+}
+
+// manyInside is more than the processes that a sandbox has had, which are counted from 1.
+const manyInside = 1000
+
+// newVictim starts a process whose number is that of none inside.
+func newVictim(t *testing.T) *exec.Cmd {
+	t.Helper()
+	for {
+		victim := exec.Command("sleep", "3600")
+		victim.SysProcAttr = &syscall.SysProcAttr{Credential: pgtest.UnprivilegedUser()}
+		if err := victim.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _, _ = victim.Process.Kill(), victim.Wait() })
+		if victim.Process.Pid > manyInside {
+			return victim
+		}
+	}
 }
 
 // attack tries everything by a program that the server runs, and looks at what that has printed.

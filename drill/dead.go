@@ -176,7 +176,7 @@ func endOne(work, id string, done func(id string, n *note) (bool, error)) error 
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	defer func() { _ = releaseLock(lock) }()
 	if err := clearAway(work, id); err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func livingNote(path string) *note {
 	if err != nil {
 		return nil
 	}
-	defer lock.Close()
+	defer func() { _ = releaseLock(lock) }()
 	if syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil {
 		return nil // nobody holds it
 	}

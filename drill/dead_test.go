@@ -43,12 +43,11 @@ func (s *store) wantDead(t *testing.T, id string) {
 	wantWhys(t, r)
 }
 
-// killedIn starts a drill and kills it when it begins a phase.
+// killedIn starts a drill and kills it in a phase.
 func (s *store) killedIn(t *testing.T, phase string) (*child, leftovers) {
 	t.Helper()
-	d := s.startDrill(t)
+	d := s.startDrill(t, phase)
 	d.await(t, phase)
-	time.Sleep(20 * time.Millisecond) // the phase is told before it is noted
 	made := d.leftovers(t)
 	if err := d.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)

@@ -31,7 +31,7 @@ const (
 	runPush  = "run-push"  // place, path
 	runFetch = "run-fetch" // place, name, destination
 	runHand  = "receive"   // socket, name, destination
-	runDrill = "run-drill" // place, work directory, bin directory, this program where PostgreSQL's user can run it, databases to dump
+	runDrill = "run-drill" // place, work directory, bin directory, this program where PostgreSQL's user can run it, phase to hold, databases to dump
 )
 
 const clusterName = "main"
@@ -98,7 +98,8 @@ func receiveProgram(_ context.Context, args []string) int {
 	return complain(fmt.Errorf("%s %w", answer.Detail, err), 254)
 }
 
-// drillProgram drills to the end of the WAL and prints each phase as it begins. It exits 0 where the drill passed.
+// drillProgram drills to the end of the WAL and prints each phase as it begins. It stays in the phase to hold until it is asked to
+// end, or killed. It exits 0 where the drill passed.
 func drillProgram(ctx context.Context, args []string) int {
 	repository, cluster, err := openRepository(ctx, args[0])
 	if err != nil {
@@ -106,12 +107,16 @@ func drillProgram(ctx context.Context, args []string) int {
 	}
 	o := drillOptions(repository, cluster, args[0], args[3])
 	o.WorkDirectory, o.PostgresBin = args[1], args[2]
-	o.Dump.Databases = args[4:]
+	hold := args[4]
+	o.Dump.Databases = args[5:]
 	last := ""
 	o.Progress = func(phase string, _, _ int64) {
 		if phase != last {
 			fmt.Println(phase)
 			last = phase
+		}
+		if phase == hold {
+			<-ctx.Done()
 		}
 	}
 	r, err := drill.Run(ctx, o)
@@ -220,7 +225,7 @@ func (s *scene) backup() catalog.Record {
 		Connect:        func(ctx context.Context) (*pgx.Conn, error) { return s.connect(ctx, "") },
 		Workers:        2,
 		FastCheckpoint: true,
-		WALTimeout:     time.Minute,
+		WALTimeout:     3 * time.Minute,
 		Logger:         slog.New(slog.DiscardHandler),
 		Clock:          time.Now,
 	})
@@ -268,7 +273,7 @@ func (s *scene) awaitSegment(segment string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(3 * time.Minute) // the archiver tries again after one
 	for {
 		if _, err := s.cluster.WALHeader(s.t.Context(), name); err == nil {
 			return

@@ -30,7 +30,7 @@ func (d *drill) letGo() {
 	}
 	release := d.scratch.release
 	if d.result.Evidence == "" {
-		release = d.scratch.lock.Close
+		release = func() error { return releaseLock(d.scratch.lock) }
 	}
 	if err := release(); err != nil {
 		d.Log.Warn("the drill's lock stays", keyError, err)

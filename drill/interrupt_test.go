@@ -2,6 +2,7 @@ package drill_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,8 +61,8 @@ func TestInterruptedDrillCleansUp(t *testing.T) {
 	}
 	t.Run("by a signal", func(t *testing.T) {
 		t.Parallel()
-		d := s.startDrill(t)
-		d.await(t, drill.PhaseReplay)
+		d := s.startDrill(t, drill.PhaseVerify+" postgres") // a server runs
+		d.await(t, drill.PhaseVerify+" postgres")
 		if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +89,7 @@ func TestKilledDrillIsReaped(t *testing.T) {
 		{drill.PhaseVerify + " postgres", 100 * time.Millisecond}, {drill.PhaseVerify + " repository", 50 * time.Millisecond}, {drill.PhaseCleanup, 0},
 	}
 	for i, moment := range moments {
-		d := s.startDrill(t)
+		d := s.startDrill(t, noPhase)
 		d.await(t, moment.phase)
 		time.Sleep(moment.after)
 		made := d.leftovers(t)
@@ -125,9 +126,9 @@ func (s *store) settleSoon(t *testing.T, work string) {
 // lock until it has become another program.
 func soon(t *testing.T, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Error("not in 30 s")
+			t.Error("not in 2 min")
 			return
 		}
 	}
@@ -161,14 +162,18 @@ type child struct {
 	lines *bufio.Scanner
 }
 
-func (s *store) startDrill(t *testing.T, dumps ...string) *child {
+// noPhase is held by nobody: the drill goes on.
+const noPhase = ""
+
+// startDrill starts a drill that stays in one phase.
+func (s *store) startDrill(t *testing.T, hold string, dumps ...string) *child {
 	t.Helper()
 	d := &child{work: filepath.Join(pgtest.TempDir(t), "work")}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.cmd = exec.Command(self, append([]string{runDrill, s.place.File, d.work, s.install.BinDir, s.program}, dumps...)...)
+	d.cmd = exec.Command(self, append([]string{runDrill, s.place.File, d.work, s.install.BinDir, s.program, hold}, dumps...)...)
 	d.cmd.Stderr = os.Stderr
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -211,7 +216,7 @@ func (d *child) result(t *testing.T) *drill.Result {
 
 // leftovers are what a drill has at work beside its directory.
 type leftovers struct {
-	id         string // empty: it had ended
+	id         string // empty: it had ended, or not yet noted that it began
 	sockets    string // the directory that it has where the work directory is too deep for sockets
 	postmaster int    // 0: none
 	memory     int    // id of its System V segment
@@ -228,7 +233,10 @@ func (d *child) leftovers(t *testing.T) leftovers {
 		return l // it has ended already
 	}
 	id := strings.TrimSuffix(filepath.Base(locks[0]), ".lock")
-	l.id, l.sockets = id, filepath.Join(os.TempDir(), "lifeboat-"+id)
+	l.sockets = filepath.Join(os.TempDir(), "lifeboat-"+id)
+	if hasNoted(locks[0]) {
+		l.id = id
+	}
 	text, err := os.ReadFile(filepath.Join(d.work, id, "data", "postmaster.pid"))
 	if err != nil {
 		return l // no server runs yet, or any more
@@ -240,6 +248,19 @@ func (d *child) leftovers(t *testing.T) leftovers {
 		_, _ = fmt.Sscan(lines[6], &key, &l.memory)
 	}
 	return l
+}
+
+// hasNoted says whether a drill has noted in its lock file that it began. One that dies before that has made nothing but empty
+// directories, and nobody can tell of it.
+func hasNoted(lock string) bool {
+	text, err := os.ReadFile(lock)
+	if err != nil {
+		return false
+	}
+	var note struct {
+		Result *struct{ ID string }
+	}
+	return json.NewDecoder(bytes.NewReader(text)).Decode(&note) == nil && note.Result != nil
 }
 
 // outside is the number by which this process knows the one that works in a directory and that its own namespace knows by

@@ -54,8 +54,9 @@ func TestOlderBackupIsNotLastNights(t *testing.T) {
 	newest := s.backup()
 	o := s.options(t)
 	o.Target = restore.Target{Kind: restore.KindTime, Time: h.before}
-	o.Targets.MaxBackupAge = time.Since(newest.StopTime) + 100*time.Millisecond
-	o.Now = fixedStart()
+	started := time.Now()
+	o.Targets.MaxBackupAge = started.Sub(newest.StopTime) + time.Millisecond
+	o.Now = fixedStart(started)
 	r := s.drill(t, o)
 	if c := check(t, r, drill.CheckBackup); c.Result != drill.Unproven || !strings.Contains(c.Detail, newest.Label) || r.Verdict != drill.Unproven {
 		t.Errorf("verdict %s, %+v", r.Verdict, c)
@@ -65,9 +66,8 @@ func TestOlderBackupIsNotLastNights(t *testing.T) {
 	}
 }
 
-// fixedStart is a clock whose first answer is of now, whenever it is asked.
-func fixedStart() func() time.Time {
-	first := time.Now()
+// fixedStart is a clock whose first answer is fixed, whenever it is asked.
+func fixedStart(first time.Time) func() time.Time {
 	var asked atomic.Bool
 	return func() time.Time {
 		if asked.CompareAndSwap(false, true) {

@@ -22,6 +22,7 @@ func leavings(work string) []string {
 	return append(files, processesOf(work)...)
 }
 
+// processesOf leaves out those that have no memory any more, and so no command line: they have been killed, and can do nothing.
 func processesOf(dir string) []string {
 	var found []string
 	processes, _ := filepath.Glob("/proc/[0-9]*")
@@ -32,7 +33,7 @@ func processesOf(dir string) []string {
 		line, err := os.ReadFile(filepath.Join(process, "cmdline"))
 		at, _ := os.Readlink(filepath.Join(process, "cwd"))
 		mounts, _ := os.ReadFile(filepath.Join(process, "mountinfo"))
-		if err == nil && (strings.HasPrefix(at, dir+"/") || strings.Contains(string(mounts), dir+"/")) {
+		if err == nil && len(line) > 0 && (strings.HasPrefix(at, dir+"/") || strings.Contains(string(mounts), dir+"/")) {
 			found = append(found, filepath.Base(process)+" "+strings.ReplaceAll(string(line), "\x00", " "))
 		}
 	}

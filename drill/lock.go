@@ -15,6 +15,12 @@ func lockPath(work, id string) string { return filepath.Join(work, id+lockSuffix
 // errLocked says that somebody holds a lock.
 var errLocked = errors.New("it is locked")
 
+// releaseLock lets go of a lock and closes its file. Closing alone would not do: a process that is just being started shares the open
+// file until it has become another program, and would hold the lock for so long.
+func releaseLock(lock *os.File) error {
+	return errors.Join(syscall.Flock(int(lock.Fd()), syscall.LOCK_UN), lock.Close())
+}
+
 // takeLock makes a drill's lock and holds it. Whoever looks for leavings may take the new file for one in the moment
 // before it is locked, and remove it: then another is made.
 func takeLock(path string) (*os.File, error) {
@@ -29,7 +35,7 @@ func takeLock(path string) (*os.File, error) {
 		if isAt(lock, path) {
 			return lock, nil
 		}
-		if err := lock.Close(); err != nil {
+		if err := releaseLock(lock); err != nil {
 			return nil, err
 		}
 	}
@@ -50,7 +56,7 @@ func takeFreeLock(path string) (*os.File, error) {
 		err = os.ErrNotExist
 	}
 	if err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, releaseLock(lock))
 	}
 	return lock, nil
 }

@@ -22,7 +22,7 @@ func leave(t *testing.T, work string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.lock.Close(); err != nil {
+	if err := releaseLock(s.lock); err != nil {
 		t.Fatal(err)
 	}
 	return id
@@ -57,6 +57,40 @@ func TestReapTakesOnlyTheDead(t *testing.T) {
 	}
 	if reaped, err := Reap(t.Context(), filepath.Join(work, "nowhere")); err != nil || len(reaped) > 0 {
 		t.Errorf("where there is no work directory: %v, %v", reaped, err)
+	}
+}
+
+// TestALockThatWasLetGoIsFree has somebody else who still has the locked file open, as a process that is just being started has.
+func TestALockThatWasLetGoIsFree(t *testing.T) {
+	t.Parallel()
+	work := t.TempDir()
+	path := lockPath(work, catalog.NewID(time.Now()))
+	for name, take := range map[string]func() (*os.File, error){
+		"a new one":  func() (*os.File, error) { return takeLock(path) },
+		"a dead one": func() (*os.File, error) { return takeFreeLock(path) },
+	} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		lock, err := take()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		shared, err := syscall.Dup(int(lock.Fd()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer syscall.Close(shared)
+		if err := releaseLock(lock); err != nil {
+			t.Error(err)
+		}
+		again, err := takeFreeLock(path)
+		if err != nil {
+			t.Fatalf("%s is held on: %v", name, err)
+		}
+		if err := releaseLock(again); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -102,7 +136,7 @@ func TestReapEndsProcesses(t *testing.T) {
 			if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
 				t.Errorf("%v ended by %v", cmd.Args, cmd.ProcessState)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("a process goes on")
 		}
 	}

@@ -105,7 +105,7 @@ func (s *scratch) remove() error {
 		return nil
 	}
 	if err := s.clear(); err != nil {
-		return errors.Join(err, s.lock.Close())
+		return errors.Join(err, releaseLock(s.lock))
 	}
 	return s.release()
 }
@@ -128,7 +128,7 @@ func (s *scratch) release() error {
 	if _, missing := os.Lstat(s.dir); errors.Is(missing, fs.ErrNotExist) {
 		err = removeLock(filepath.Dir(s.dir), s.id)
 	}
-	if closing := s.lock.Close(); err == nil {
+	if closing := releaseLock(s.lock); err == nil {
 		err = closing
 	}
 	s.lock = nil

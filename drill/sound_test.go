@@ -74,7 +74,8 @@ func (s *scene) deleteAll() uint64 {
 	return uint64(xid)
 }
 
-// load runs pgbench until the function returned is called, slowly enough for the archiver to follow.
+// load runs pgbench until the function returned is called, slowly enough for the archiver to follow. Then nothing of it is at work any
+// more.
 func (s *scene) load() (stop func()) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	done := make(chan struct{})
@@ -87,11 +88,18 @@ func (s *scene) load() (stop func()) {
 		close(done)
 	}()
 	return func() {
-		for ctx.Err() == nil && s.server.Value(ctx, "SELECT count(*) > 20 FROM pgbench_history") != "t" {
-			time.Sleep(20 * time.Millisecond)
+		for s.server.Value(ctx, "SELECT count(*) > 20 FROM pgbench_history") != "t" {
+			select {
+			case <-done:
+				s.t.Fatal("pgbench has ended")
+			case <-time.After(20 * time.Millisecond):
+			}
 		}
 		cancel()
 		<-done
+		for s.server.Value(s.t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'") != "0" {
+			time.Sleep(10 * time.Millisecond) // a session ends what it does before it looks for who asked
+		}
 	}
 }
 
@@ -99,7 +107,8 @@ func (s *scene) load() (stop func()) {
 func TestSoundBackupPasses(t *testing.T) {
 	t.Parallel()
 	objectstore.Each(t, func(t *testing.T, install pgtest.Install, place *objectstore.Place) {
-		s := newSceneAt(t, place, install, nil)
+		// No transaction of autovacuum lies between the moment before the deletion and the deletion.
+		s := newSceneAt(t, place, install, map[string]string{"autovacuum": "off"})
 		h := s.busyStory()
 		targets := map[string]restore.Target{
 			"latest":      {Kind: restore.KindLatest},

@@ -104,7 +104,7 @@ func lockSpace(work string) (unlock func(), err error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return func() { _ = file.Close() }, nil // nothing was written
+	return func() { _ = releaseLock(file) }, nil // nothing was written
 }
 
 // layBallast makes a file of so many bytes that lie on the disk.

@@ -18,6 +18,7 @@ func TestWhatWasAskedStandsInTheEvidence(t *testing.T) {
 	s.quietStory()
 	s.server.Exec(t.Context(), "DROP TABLE ledger") // which no reader can open any more when recovery stops before the commit
 	s.archiveAll()
+	time.Sleep(100 * time.Millisecond) // all that was committed is longer ago than that
 	for words, c := range map[string]struct {
 		kind restore.Kind
 		why  string // or what cannot be reached

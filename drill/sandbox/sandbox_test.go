@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -48,8 +49,36 @@ var path = []string{"PATH=/usr/bin:/bin"}
 // running is a shell script in a sandbox.
 type running struct {
 	cmd *exec.Cmd
-	out bytes.Buffer
+	out words
 	w   *Wrapped
+}
+
+// words are what a script has printed so far.
+type words struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *words) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+// awaitWords waits until a script has printed something.
+func awaitWords(t *testing.T, out *words, want string) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !strings.Contains(out.String(), want); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it has not printed %q: %s", want, out)
+		}
+	}
 }
 
 func start(t *testing.T, s Spec, script string) *running {
@@ -153,7 +182,7 @@ func TestTheProgramsEndIsTold(t *testing.T) {
 		}
 	}
 	r := start(t, Spec{}, "trap 'echo asked; exit 5' TERM; echo waits; while :; do sleep 0.05; done")
-	time.Sleep(200 * time.Millisecond) // the trap is set when the shell has come to it
+	awaitWords(t, &r.out, "waits") // the trap is set when the shell has come to that
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +221,7 @@ func TestAllEndsWithTheParent(t *testing.T) {
 		}()
 		select {
 		case <-ended:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Errorf("after %s of the parent the inside goes on", how)
 		}
 		_ = cmd.Wait()
