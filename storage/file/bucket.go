@@ -124,21 +124,38 @@ func (b *Bucket) object(st *unix.Stat_t) error {
 	}
 }
 
-// absence turns "no such file" into the answer that there is no object, unless the root itself has been removed: then
+// absence turns "no such file" into the answer that there is no object, unless the root is not in its place any more: then
 // nothing is known about the object.
 func (b *Bucket) absence(err error) error {
 	if err != unix.ENOENT {
 		return err
 	}
-	st, err := b.root.self()
-	switch {
-	case err != nil:
-		return fmt.Errorf("look at the root directory: %w", err)
-	case st.Nlink == 0:
-		return errRemoved
-	default:
-		return storage.ErrNotFound
+	if err := b.inPlace(); err != nil {
+		return err
 	}
+	return storage.ErrNotFound
+}
+
+// inPlace is nil while the root's path leads to the directory that was opened. Where it was removed, moved away, unmounted or
+// mounted over, others do not see what is stored in it, and may see what is missing in it.
+func (b *Bucket) inPlace() error {
+	own, err := b.root.self()
+	if err != nil {
+		return fmt.Errorf("look at the root directory: %w", err)
+	}
+	var there unix.Stat_t
+	err = again(func() error { return unix.Stat(b.path, &there) })
+	switch {
+	case own.Nlink == 0:
+		return errRemoved
+	case err == unix.ENOENT || err == unix.ENOTDIR:
+		return errMoved
+	case err != nil:
+		return fmt.Errorf("look at the root directory's path: %w", err)
+	case there.Dev != own.Dev || there.Ino != own.Ino:
+		return errMoved
+	}
+	return nil
 }
 
 func info(key string, st *unix.Stat_t) storage.Info {

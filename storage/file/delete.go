@@ -37,7 +37,7 @@ func (b *Bucket) remove(ctx context.Context, key string) error {
 		return err
 	}
 	b.prune(dirs)
-	return nil
+	return b.inPlace()
 }
 
 // unlink removes a file and syncs the directory, also where the file was gone: who removed it may not have come so far.

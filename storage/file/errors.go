@@ -14,6 +14,7 @@ import (
 var (
 	errForeign       = errors.New("neither a regular file nor a directory is in its place")
 	errRemoved       = errors.New("the repository's directory has been removed")
+	errMoved         = errors.New("the repository's directory is not at its path any more: it was moved, unmounted or mounted over")
 	errTaken         = errors.New("the temporary file was removed by another process")
 	errBusy          = errors.New("directories on the way vanish as fast as they are made")
 	errUnconditional = errors.New("the file system has neither hard links nor a rename that does not replace")
@@ -51,6 +52,7 @@ func hint(err error) string {
 		{unix.EACCES, "run as the directory's owner, or give this user access to it and to every directory above"},
 		{errForeign, "symbolic links and special files are not followed: move the file itself there"},
 		{errRemoved, "mount or restore the directory and restart"},
+		{errMoved, "put the directory back or mount it again; where it is another one now, restart"},
 		{errUnconditional, "move the repository to a file system such as ext4, xfs or btrfs, or to NFS"},
 	} {
 		if errors.Is(err, known.err) {

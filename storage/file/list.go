@@ -50,7 +50,7 @@ func (b *Bucket) list(ctx context.Context, prefix string, yield func(storage.Inf
 		return err
 	}
 	if err := b.absence(unix.ENOENT); !errors.Is(err, storage.ErrNotFound) {
-		return err // the root was removed on the way, so the listing is not complete
+		return err // the root went away, so the listing is not complete
 	}
 	return nil
 }

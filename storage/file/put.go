@@ -49,7 +49,10 @@ func (b *Bucket) put(ctx context.Context, key string, body io.Reader, opts stora
 	if err := b.fill(ctx, t, body, opts.Size); err != nil {
 		return err
 	}
-	return b.publish(ctx, t, key, opts.IfAbsent)
+	if err := b.publish(ctx, t, key, opts.IfAbsent); err != nil {
+		return err
+	}
+	return b.inPlace()
 }
 
 // refuse saves the copying of a body for which there is no place.
@@ -73,6 +76,9 @@ func (b *Bucket) refuse(ctx context.Context, key string) error {
 func (b *Bucket) exists(d directory) error {
 	if err := b.sys.sync(d.fd); err != nil {
 		return fmt.Errorf("sync directory: %w", err)
+	}
+	if err := b.inPlace(); err != nil {
+		return err
 	}
 	return storage.ErrExists
 }
