@@ -18,8 +18,9 @@ const (
 	tempDirectory = ".tmp"
 	// tempLife is how long the leavings of another machine's writer stay, of which one cannot know whether it lives.
 	tempLife = 24 * time.Hour
-	// stageTries bounds the attempts to get a temporary file that no sweeper of another process took for a leaving.
-	stageTries = 10
+	// stageTries bounds the attempts to get a temporary file that no sweeper of another process took for a leaving. On a busy
+	// machine sweepers may win many times in a row, so there is a pause before each, of a millisecond more each time: 5 s in all.
+	stageTries = 100
 
 	logError = "error"
 	logFile  = "file"
@@ -44,7 +45,8 @@ func (b *Bucket) stage(kind staging) (*temp, error) {
 		return nil, fmt.Errorf("open temporary directory: %w", err)
 	}
 	prefix := bootName() + "." + fmt.Sprint(os.Getpid()) + "."
-	for range stageTries {
+	for try := range stageTries {
+		time.Sleep(time.Duration(try) * time.Millisecond)
 		t := &temp{dir: dir, name: prefix + rand.Text()}
 		t.fd, err = kind(b, dir, t.name)
 		switch {
