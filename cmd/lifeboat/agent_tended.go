@@ -28,8 +28,10 @@ const (
 const (
 	// openPause is how long the agent waits before it tries again to open a repository, or to find a data directory.
 	openPause = 5 * time.Second
-	// payInterval is how often a repository that is back gets some of what it is owed.
+	// payInterval is how soon a repository gets what it is owed once a push has found it back.
 	payInterval = 10 * time.Second
+	// payUnasked is how often that is tried although no push has: an idle server pushes nothing.
+	payUnasked = time.Minute
 )
 
 // tended is one cluster as the agent looks after it, under one configuration.
@@ -214,11 +216,16 @@ func (t *tended) noteCopies(s *scene, result archive.PushResult) {
 	}
 }
 
-// payOwed brings repositories that are back what they are owed, out of the way of the hooks.
+// payOwed brings repositories that are back all that they are owed, out of the way of the hooks.
 func (t *tended) payOwed(ctx context.Context) {
+	tried := t.app.now()
 	for pause(ctx, payInterval) {
-		if t.owing.Swap(false) {
-			t.app.pay(ctx, t.shop.Load().scene)
+		if !t.owing.Swap(false) && t.app.now().Sub(tried).Abs() < payUnasked {
+			continue
+		}
+		tried = t.app.now()
+		for t.app.pay(ctx, t.shop.Load().scene) {
+			tried = t.app.now()
 		}
 	}
 }

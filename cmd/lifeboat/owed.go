@@ -102,21 +102,16 @@ func (o owed) settle(repository, name string) {
 	}
 }
 
-// first are some of the files that are owed to any of the repositories.
-func (o owed) first(repositories []string, most int) []wal.FileName {
+// first are some of the files that are owed to a repository.
+func (o owed) first(repository string, most int) []wal.FileName {
+	entries, err := os.ReadDir(filepath.Join(o.directory, repository))
+	if err != nil {
+		return nil // nothing is owed
+	}
 	var files []wal.FileName
-	seen := map[wal.FileName]bool{}
-	for _, repository := range repositories {
-		entries, err := os.ReadDir(filepath.Join(o.directory, repository))
-		if err != nil {
-			continue // nothing is owed
-		}
-		for _, entry := range entries {
-			file, err := wal.ParseFileName(entry.Name())
-			if err == nil && !seen[file] && len(files) < most {
-				seen[file] = true
-				files = append(files, file)
-			}
+	for _, entry := range entries {
+		if file, err := wal.ParseFileName(entry.Name()); err == nil && len(files) < most {
+			files = append(files, file)
 		}
 	}
 	return files
@@ -132,29 +127,41 @@ func (o owed) clear(repository string) {
 // payPatience bounds what a push or a backup spends on what is owed.
 const payPatience = 30 * time.Second
 
-// pay brings some of the files that are owed to where they belong. It is a courtesy: what fails stays owed.
-func (a *app) pay(ctx context.Context, s *scene) {
-	o, names := a.owed(s), s.copyNames()
-	files := o.first(names, owedAtOnce)
-	if len(files) == 0 {
-		return
-	}
+// pay brings each repository some of the files that it is owed, and says whether one has got all of those: then there may be more for
+// it. It is a courtesy: what fails stays owed.
+func (a *app) pay(ctx context.Context, s *scene) bool {
 	ctx, cancel := context.WithTimeout(ctx, payPatience)
 	defer cancel()
+	paid := false
+	for _, name := range s.copyNames() {
+		// One that is still away must not keep what another one is owed behind its own.
+		if files := a.owed(s).first(name, owedAtOnce); len(files) > 0 && a.bring(ctx, s, name, files) {
+			paid = true
+		}
+	}
+	return paid
+}
+
+// bring brings files to all repositories that lack them, and says whether the named one has them now.
+func (a *app) bring(ctx context.Context, s *scene, name string, files []wal.FileName) (done bool) {
 	report, err := s.cluster.FillWAL(ctx, files...)
 	if err != nil {
-		a.log.Warn("files that are owed to a repository stay owed", "error", err)
-		return
+		a.log.Warn("files that are owed to a repository stay owed", "repository", name, "error", err)
+		return false
 	}
 	for _, c := range report.Copies {
 		if c.Err != nil || len(c.Missing) > 0 {
-			a.log.Warn("files that are owed to a repository stay owed", "repository", c.Copy, "error", errors.Join(c.Err, problemsOf(c.Missing)))
+			if c.Copy == name {
+				a.log.Warn("files that are owed to a repository stay owed", "repository", name, "error", errors.Join(c.Err, problemsOf(c.Missing)))
+			}
 			continue
 		}
 		for _, file := range files {
-			o.settle(c.Copy, file.String())
+			a.owed(s).settle(c.Copy, file.String())
 		}
+		done = done || c.Copy == name
 	}
+	return done
 }
 
 func problemsOf(problems []catalog.Problem) error {
