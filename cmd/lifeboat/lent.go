@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,13 +71,12 @@ func (l *loan) open(ctx context.Context, directory string, owner *restore.Owner)
 	if err := reclaimLoans(directory); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(directory, lentPrefix) // 0600
+	file, err := newLoan(directory)
 	if err != nil {
 		return fmt.Errorf("lend credentials to the scratch server: %w", err)
 	}
 	l.file = file
-	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil && owner != nil {
+	if owner != nil {
 		err = file.Chown(owner.UID, owner.GID)
 	}
 	if err == nil {
@@ -86,6 +86,28 @@ func (l *loan) open(ctx context.Context, directory string, owner *restore.Owner)
 		return errors.Join(fmt.Errorf("lend credentials to the scratch server: %w", err), l.remove())
 	}
 	return nil
+}
+
+// newLoan makes a file and locks it. Who looks for the files of dead processes may take a new one for such in the moment before it is
+// locked, and remove it: then another is made.
+func newLoan(directory string) (*os.File, error) {
+	for {
+		file, err := os.CreateTemp(directory, lentPrefix) // 0600
+		if err != nil {
+			return nil, err
+		}
+		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+			return nil, errors.Join(err, os.Remove(file.Name()), file.Close())
+		}
+		if _, err := os.Lstat(file.Name()); err == nil {
+			return file, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(err, file.Close())
+		}
+		if err := file.Close(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // reclaimLoans removes the files of processes that were killed.
@@ -101,6 +123,8 @@ func reclaimLoans(directory string) error {
 		}
 		if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
 			_ = os.Remove(path) // another drill may have done so
+			// A process that is just being started shares the file, and would keep the lock for a moment.
+			_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
 		}
 		_ = file.Close() // it was only locked
 	}
