@@ -30,15 +30,20 @@ func production(s *scene) func(context.Context, wal.TimelineID, wal.LSN) (drill.
 			return drill.ProductionState{}, fmt.Errorf("ask production: %w", err)
 		}
 		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-		var flushed, directory string
-		var current, system int64
+		var flushed, directory, file string
+		var system int64
 		var clock time.Time
 		const query = `SELECT pg_current_wal_flush_lsn()::text, current_setting('data_directory'),
-			(SELECT timeline_id FROM pg_control_checkpoint()), (SELECT system_identifier FROM pg_control_system()), clock_timestamp()`
-		if err := conn.QueryRow(ctx, query).Scan(&flushed, &directory, &current, &system, &clock); err != nil {
+			pg_walfile_name(pg_current_wal_flush_lsn()), (SELECT system_identifier FROM pg_control_system()), clock_timestamp()`
+		if err := conn.QueryRow(ctx, query).Scan(&flushed, &directory, &file, &system, &clock); err != nil {
 			return drill.ProductionState{}, fmt.Errorf("ask production: %w", err)
 		}
-		if uint64(system) != s.cluster.Identity().SystemIdentifier || wal.TimelineID(current) != timeline {
+		// The control file would tell the timeline of the last checkpoint, which after a promotion is the old one for some minutes.
+		current, _, err := wal.ParseSegmentName(file, s.cluster.Identity().WALSegmentSize)
+		if err != nil {
+			return drill.ProductionState{}, fmt.Errorf("ask production: %w", err)
+		}
+		if uint64(system) != s.cluster.Identity().SystemIdentifier || current != timeline {
 			return drill.ProductionState{}, fmt.Errorf("production is on another timeline or is another cluster: timeline %d of %d", current, system)
 		}
 		end, err := wal.ParseLSN(flushed)
