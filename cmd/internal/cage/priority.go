@@ -17,12 +17,20 @@ const (
 	IOIdle      IOClass = 3 << 13
 )
 
-const ioPriorityOfGroup = 2 // IOPRIO_WHO_PGRP
+const (
+	ioPriorityOfGroup = 2  // IOPRIO_WHO_PGRP
+	unbiased          = 20 // the system call gives 20 less the nice value: getpriority(2)
+)
 
 // Lower gives this process's group, all its threads and whatever they start from now on, a lower priority. Its own process
-// group is the one to lower: setpriority(2) of a process would change one thread alone.
+// group is the one to lower: setpriority(2) of a process would change one thread alone. A group that has that priority already, or a
+// lower one, keeps it: few may raise it.
 func Lower(nice int, io IOClass) error {
-	if nice > 0 {
+	before, err := syscall.Getpriority(syscall.PRIO_PGRP, 0)
+	if err != nil {
+		return fmt.Errorf("ask for the scheduling priority: %w", err)
+	}
+	if nice > unbiased-before {
 		if err := syscall.Setpriority(syscall.PRIO_PGRP, 0, nice); err != nil {
 			return fmt.Errorf("lower the scheduling priority: %w", err)
 		}
