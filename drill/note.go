@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,6 +32,7 @@ type notebook struct {
 	mu   sync.Mutex
 	note note
 	file *os.File // nil: there is no lock yet, or not any more
+	end  int64    // of what is written
 }
 
 // open begins to keep the note in the lock file.
@@ -91,7 +93,7 @@ func (b *notebook) close() {
 	b.file = nil
 }
 
-// write replaces the note in the file. What a longer one before it leaves behind the end for a moment is not read.
+// write adds the note to the file as a line. The one before stays, so that there is one whatever happens meanwhile.
 func (b *notebook) write() error {
 	if b.file == nil {
 		return nil
@@ -100,23 +102,27 @@ func (b *notebook) write() error {
 	if err != nil {
 		return fmt.Errorf("note what the drill does: %w", err)
 	}
-	if _, err := b.file.WriteAt(append(text, '\n'), 0); err != nil {
+	if _, err := b.file.WriteAt(append(text, '\n'), b.end); err != nil {
 		return fmt.Errorf("note what the drill does: %w", err)
 	}
-	return b.file.Truncate(int64(len(text) + 1))
+	b.end += int64(len(text) + 1)
+	return nil
 }
 
-// readNote reads a lock file's note. It is nil where there is none, or none that can be understood.
+// readNote reads a lock file's newest note that is whole. It is nil where there is none, or none that can be understood.
 func readNote(file *os.File) *note {
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, noteLimit))
 	if err != nil {
 		return nil
 	}
-	var n note
-	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&n); err != nil || n.Result == nil {
-		return nil
+	lines := bytes.Split(text, []byte{'\n'})
+	for _, line := range slices.Backward(lines[:len(lines)-1]) { // the last has no end: a note that is just being written, or nothing
+		var n note
+		if err := json.Unmarshal(line, &n); err == nil && n.Result != nil {
+			return &n
+		}
 	}
-	return &n
+	return nil
 }
 
 // excerpt is a copy of what a result says before anything was compared.
