@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"lifeboat/storage/catalog"
 )
@@ -27,7 +28,7 @@ func (s *ship) aftermath() {
 	}
 	s.checkBackups(c)
 	s.checkFindings(c)
-	s.scrub(repo)
+	s.scrub(repo, c)
 }
 
 // checkFile reads a file back, which must be there if it was acknowledged and whole if it is there; and archives it
@@ -72,7 +73,11 @@ func (s *ship) checkBackups(c *catalog.Cluster) {
 			s.violation("afterwards: backup %s was committed and is not there", label)
 		}
 	}
-	for _, label := range inv.Unfinished {
+	s.removeUnfinished(c, inv.Unfinished)
+}
+
+func (s *ship) removeUnfinished(c *catalog.Cluster, labels []string) {
+	for _, label := range labels {
 		if err := c.RemoveUnfinished(s.ctx, label); err != nil {
 			s.violation("afterwards: leavings of %s cannot be removed: %v", label, err)
 		}
@@ -86,9 +91,16 @@ func (s *ship) checkFindings(c *catalog.Cluster) {
 	}
 }
 
-// scrub reads every byte that is there.
-func (s *ship) scrub(repo *catalog.Repository) {
+// scrub reads every byte that is there. What a client has given up may still be on its way to the server, and come after the
+// leavings were removed: then they are once more.
+func (s *ship) scrub(repo *catalog.Repository, c *catalog.Cluster) {
 	report, err := repo.Scrub(s.ctx, catalog.ScrubOptions{})
+	for late := 0; err == nil && len(report.Unfinished) > 0 && late < 50; late++ {
+		time.Sleep(100 * time.Millisecond)
+		inv, _ := c.Inventory(s.ctx) // its problems were looked at
+		s.removeUnfinished(c, inv.Unfinished)
+		report, err = repo.Scrub(s.ctx, catalog.ScrubOptions{})
+	}
 	if err != nil {
 		s.violation("afterwards: scrub: %v", errors.Unwrap(err))
 	}
