@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -155,6 +156,7 @@ type spy struct {
 	secrets *searcher
 	homes   []string        // directories by which it knows the processes of its test
 	titles  map[int]string  // the command lines that were looked at
+	mu      sync.Mutex      // guards the next
 	seen    map[string]bool // programs of the test
 	leaks   map[string]bool // sentences
 	done    chan struct{}   // closed to end it
@@ -241,11 +243,19 @@ func (s *spy) note(pid int, program, title string) {
 	if words := strings.Split(title, "\x00"); strings.HasPrefix(program, "lifeboat") && len(words) > 1 {
 		program += " " + words[1]
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, home := range s.homes {
 		if strings.HasPrefix(at, home) || strings.Contains(title, home) {
 			s.seen[program] = true
 		}
 	}
+}
+
+func (s *spy) saw(program string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen[program]
 }
 
 // needsSecrets tells who may have the store's secrets in its environment: the store itself, and a command to which this

@@ -45,6 +45,7 @@ func TestNoSecretShowsAnywhere(t *testing.T) {
 		}
 	})
 	a.live(t)
+	a.showHooks(t)
 	a.liveByEnvironment(t)
 	a.failWithWrongSecrets(t)
 	a.failWithSecretsInWrongPlaces(t)
@@ -302,6 +303,26 @@ func (a *aviary) failWithoutAStore(t *testing.T) {
 		cancel()
 	}
 	a.types(exitUnproven, away, nil, "check")
+}
+
+// showHooks lets hooks do their work, as PostgreSQL has, until the spy has met each with who does it: those that were needed may have
+// been over between two looks.
+func (a *aviary) showHooks(t *testing.T) {
+	t.Helper()
+	segment := a.server.Value(t.Context(), "SELECT last_archived_wal FROM pg_stat_archiver")
+	for doer, hook := range map[string][]string{
+		"lifeboat archive-push": {"push", "--config", a.config, filepath.Join(a.server.DataDir, "pg_wal", segment)},
+		"lifeboat archive-get":  {"fetch", "--config", a.config, segment, a.path("fetched")},
+	} {
+		met := soon(func() bool {
+			o := a.runProgram("lifeboat-wal", hook...)
+			fmt.Fprintf(&a.said, "lifeboat-wal %v\n%s%s\n", hook, o.out, o.errors)
+			return a.spy.saw(doer) && a.spy.saw("lifeboat-wal "+hook[0])
+		})
+		if !met {
+			t.Errorf("no %s was met", doer)
+		}
+	}
 }
 
 func (a *aviary) searchProcesses(t *testing.T) {
