@@ -138,8 +138,17 @@ func newSettings(o initOptions, name string) string {
 		text.WriteString("    wal: {stream: true, interval: 1s, durable: spool, spool_limit: 10GiB}\n")
 	}
 	text.WriteString("    backup: {schedule: \"0 2 * * *\"}\n    targets: {rows: 1%, restore_per_terabyte: 2h, rpo: 60s, warn_at: 70%}\n")
+	text.WriteString(furtherSettings)
 	return text.String()
 }
+
+// furtherSettings are those that a new installation comes to next.
+const furtherSettings = `    # further settings, to be had by removing the sign before them; all are in docs/commands.md
+    # retention: {keep: 14d, minimum_full: 2}
+    # census: {schedule: "30 3 * * *"}
+    # drills: {nightly: {schedule: "0 4 * * *", to: latest}}
+# scheduler: {work_directory: /var/lib/lifeboat/scratch, notify: {webhook: {url: "https://alerts.example.com/lifeboat"}}}
+`
 
 // section is the key of the settings that belong to the kind of the repository.
 func (o initOptions) section() string {
